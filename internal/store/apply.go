@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// Observed is one observation to be applied, with the bytes it was read from.
+type Observed struct {
+	Account     string
+	SessionID   string
+	Observation verdict.Observation
+	Body        []byte
+	Attempt     *Attempt // the attempt that brought it, polls only
+}
+
+// Receipt says what an operation came to.
+type Receipt struct {
+	New       bool // the session was not known before
+	Duplicate bool // nothing was added
+	Session   verdict.Session
+	Changes   []verdict.Change
+}
+
+// Apply appends an observation and folds its session again. It returns after the commit:
+// a nil error means that the observation, or for a duplicate the original, is on disk.
+func (s *Store) Apply(ctx context.Context, in Observed) (Receipt, error) {
+	var out Receipt
+	in.Observation.ObservedAt = in.Observation.ObservedAt.UTC().Truncate(time.Millisecond)
+	err := s.queue.do(ctx, func(t *txn) error {
+		var err error
+		out, err = t.apply(in)
+		return err
+	})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("apply %s observation of %s: %w", in.Observation.Source, in.SessionID, err)
+	}
+	return out, nil
+}
+
+func (t *txn) apply(in Observed) (Receipt, error) {
+	k, err := t.load(in.Account, in.SessionID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	o := &in.Observation
+	if o.Source == verdict.Webhook {
+		t.used(k.row.account, o.Label, o.ObservedAt)
+	}
+	duplicate := !evidence(k.recs).Adds(o)
+	if duplicate && in.Attempt == nil {
+		return t.redelivered(k, o)
+	}
+	var add []record
+	if in.Attempt != nil {
+		add = in.Attempt.records(k)
+	}
+	if !duplicate {
+		add = append(add, observed(*o, in.Body))
+	}
+	t.countDelivery(o, FigureAccepted)
+	now := o.ObservedAt
+	out, err := t.grow(k, add, now, func(after *verdict.Session) (verdict.Schedule, bool) {
+		return in.Attempt.schedule(t, k, after)
+	})
+	out.Duplicate = duplicate
+	return out, err
+}
+
+// countDelivery counts what came by webhook; other sources are counted where they settle.
+func (t *txn) countDelivery(o *verdict.Observation, f verdict.Figure) {
+	if o.Source != verdict.Webhook {
+		return
+	}
+	t.count(f, o.ObservedAt, 1)
+	if o.HeaderMismatch {
+		t.count(FigureHeaderMismatch, o.ObservedAt, 1)
+	}
+}
+
+// redelivered counts a delivery that is there already. Its waiter is released with the
+// commit of this batch, which comes after the one that holds the original.
+func (t *txn) redelivered(k *known, o *verdict.Observation) (Receipt, error) {
+	t.countDelivery(o, FigureDuplicate)
+	for _, rec := range k.recs {
+		if rec.obs != nil && rec.obs.Source == o.Source && rec.obs.Digest == o.Digest {
+			err := t.exec("UPDATE records SET n = n + 1 WHERE id = ?", rec.id)
+			return Receipt{Duplicate: true, Session: *k.before}, err
+		}
+	}
+	return Receipt{Duplicate: true, Session: *k.before}, nil
+}
+
+// known is a session as it was before an operation.
+type known struct {
+	row    *row
+	recs   []record
+	before *verdict.Session // nil if the session is new
+	policy verdict.Policy
+}
+
+// load reads a session with its records and folds it.
+func (t *txn) load(account, id string) (*known, error) {
+	r, err := t.find(account, id)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{row: r, policy: t.q.s.policyOf(account)}
+	if r.id == 0 {
+		return k, nil
+	}
+	st, err := t.stmt("SELECT " + recordColumns + " FROM records WHERE id = ?")
+	if err != nil {
+		return nil, err
+	}
+	k.recs, err = t.q.s.chain(func(id int64) *sql.Row { return st.QueryRow(id) }, r)
+	if err != nil {
+		return nil, err
+	}
+	before := verdict.Fold(evidence(k.recs))
+	k.before = &before
+	return k, nil
+}
+
+// grow appends records to a session, folds it again, and writes what follows: its row,
+// its events, its shares of figures and totals. schedule says when it is asked about
+// next, and whether it is given up.
+func (t *txn) grow(k *known, add []record, now time.Time,
+	schedule func(after *verdict.Session) (verdict.Schedule, bool)) (Receipt, error) {
+	r := k.row
+	totals := r.totals()
+	after := *fold(k.recs, add)
+	sch, giveUp := schedule(&after)
+	if giveUp {
+		add = append(add, marked(verdict.Mark{Kind: verdict.GaveUpMark, At: now}))
+		after = *fold(k.recs, add)
+	}
+	out := Receipt{New: k.before == nil, Session: after, Changes: verdict.Diff(k.before, after)}
+	for _, rec := range add {
+		if err := t.append(r, rec); err != nil {
+			return out, err
+		}
+	}
+	r.take(&after, sch, now)
+	if hasNew(out.Changes, verdict.ChangeConflicted) {
+		r.flag(flagConflictAcked, false)
+	}
+	if err := t.save(r); err != nil {
+		return out, err
+	}
+	t.recount(totals, r.totals())
+	t.retally(k.before, &after)
+	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
+	return out, t.announce(r, &after, out.Changes, now)
+}
+
+func fold(recs, add []record) *verdict.Session {
+	s := verdict.Fold(evidence(append(recs[:len(recs):len(recs)], add...)))
+	return &s
+}
+
+func hasNew(changes []verdict.Change, c verdict.Change) bool {
+	for _, have := range changes {
+		if have == c {
+			return true
+		}
+	}
+	return false
+}
+
+// announce writes an event for each change.
+func (t *txn) announce(r *row, s *verdict.Session, changes []verdict.Change, now time.Time) error {
+	for _, c := range changes {
+		seq := t.q.nextEvent
+		t.q.nextEvent++
+		t.events = true
+		if err := t.exec(`INSERT INTO events (seq, at_ms, account, session_id, change, state, outcome, first_by, conflict)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, seq, millis(now), r.account, packID(r.sessionID),
+			code(verdict.Changes(), c), r.state, null(r.outcome), null(r.firstBy), s.Conflict); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// used remembers when a secret was last used.
+func (t *txn) used(account int64, label string, at time.Time) {
+	if t.labels == nil {
+		t.labels = map[labelKey]int64{}
+	}
+	k := labelKey{account, label}
+	t.labels[k] = max(t.labels[k], millis(at))
+}
+
+type labelKey struct {
+	account int64
+	label   string
+}

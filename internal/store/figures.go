@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// slotLength is the grain of the figures. A window is exact to one slot.
+const slotLength = 10 * time.Second
+
+func slotOf(t time.Time) int64 { return t.Unix() / int64(slotLength/time.Second) }
+
+// Figures of the edge, beside those that sessions add to (verdict.Tally).
+const (
+	FigureAccepted verdict.Figure = iota + 101
+	FigureDuplicate
+	FigureDeadLetter
+	FigureUnknownEvent
+	FigureHeaderMismatch
+	FigureWrongSession // 200 answers that were for another session
+)
+
+// figureRejected is the base of the counts of rejected deliveries, by reason.
+const figureRejected verdict.Figure = 200
+
+// Rejections lists the reasons for which a delivery is refused, in the order of their
+// codes; it only ever grows at its end.
+func Rejections() []string {
+	return []string{"signature", "too_large", "media_type", "encoding", "timeout",
+		"incomplete", "overloaded", "draining", "store"}
+}
+
+// Totals over all sessions and dead letters.
+const (
+	totalState        int64 = 0 // plus the code of the state
+	totalConflicts    int64 = 11
+	totalNewConflicts int64 = 12 // not acknowledged
+	totalNewMissing   int64 = 13 // not acknowledged
+	totalUnknownWord  int64 = 14 // open sessions with a word we do not know
+	totalDeadLetters  int64 = 15
+	totalNewDead      int64 = 16 // not acknowledged
+	totalLoose        int64 = 17
+)
+
+// totals lists what a row adds to the totals.
+func (r *row) totals() []int64 {
+	if r.id == 0 {
+		return nil
+	}
+	list := []int64{totalState + r.state}
+	if r.flags&flagConflict != 0 {
+		list = append(list, totalConflicts)
+		if r.flags&flagConflictAcked == 0 {
+			list = append(list, totalNewConflicts)
+		}
+	}
+	if r.state == code(verdict.States(), verdict.Missing) && r.flags&flagMissingAcked == 0 {
+		list = append(list, totalNewMissing)
+	}
+	if r.flags&flagUnknownWord != 0 {
+		list = append(list, totalUnknownWord)
+	}
+	return list
+}
+
+// recount moves the totals from what a row added before to what it adds now.
+func (t *txn) recount(before, after []int64) {
+	for _, k := range before {
+		t.totals[k]--
+	}
+	for _, k := range after {
+		t.totals[k]++
+	}
+}
+
+// retally moves the figures from one fold of a session to the next.
+func (t *txn) retally(before *verdict.Session, after *verdict.Session) {
+	if before != nil {
+		for _, sh := range verdict.Tally(before) {
+			t.count(sh.Figure, sh.At, -1)
+		}
+	}
+	for _, sh := range verdict.Tally(after) {
+		t.count(sh.Figure, sh.At, 1)
+	}
+}
+
+// CountRejected counts a delivery that was refused. It is kept in memory until the next
+// commit: strangers can cause no write.
+func (s *Store) CountRejected(reason string) {
+	i := slices.Index(Rejections(), reason)
+	s.rejectedMu.Lock()
+	defer s.rejectedMu.Unlock()
+	s.rejected[figureKey{slotOf(s.now()), int64(figureRejected) + int64(i)}]++
+}
+
+// takeRejected moves the counted rejections into the transaction.
+func (t *txn) takeRejected() {
+	s := t.q.s
+	s.rejectedMu.Lock()
+	defer s.rejectedMu.Unlock()
+	for k, n := range s.rejected {
+		t.figures[k] += n
+		t.rejected = append(t.rejected, rejectedCount{k, n})
+	}
+	clear(s.rejected)
+}
+
+type rejectedCount struct {
+	key figureKey
+	n   int64
+}
+
+// giveBackRejected undoes takeRejected after a rollback.
+func (t *txn) giveBackRejected() {
+	s := t.q.s
+	s.rejectedMu.Lock()
+	defer s.rejectedMu.Unlock()
+	for _, r := range t.rejected {
+		s.rejected[r.key] += r.n
+	}
+}
+
+// Figures are sums of figures over a window.
+type Figures map[verdict.Figure]int64
+
+// Rejected splits the rejections off by reason; reasons that never occurred are left
+// out, but for the two every reader looks for.
+func (f Figures) Rejected() map[string]int64 {
+	out := map[string]int64{"signature": 0, "too_large": 0}
+	for i, reason := range Rejections() {
+		if n := f[figureRejected+verdict.Figure(i)]; n > 0 {
+			out[reason] = n
+		}
+	}
+	return out
+}
+
+// Figures sums the figures of the slots from since up to and including until's.
+func (s *Store) Figures(ctx context.Context, since, until time.Time) (Figures, error) {
+	rows, err := s.reader.QueryContext(ctx,
+		`SELECT figure, sum(n) FROM figures WHERE slot BETWEEN ? AND ? GROUP BY figure`, slotOf(since), slotOf(until))
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	out := Figures{}
+	for rows.Next() {
+		var f, n int64
+		if err := rows.Scan(&f, &n); err != nil {
+			return nil, translate(err)
+		}
+		out[verdict.Figure(f)] = n
+	}
+	s.rejectedMu.Lock()
+	defer s.rejectedMu.Unlock()
+	for k, n := range s.rejected {
+		if k.slot >= slotOf(since) && k.slot <= slotOf(until) {
+			out[verdict.Figure(k.figure)] += n
+		}
+	}
+	return out, translate(rows.Err())
+}

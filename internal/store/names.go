@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+)
+
+// names is the memory of a table that gives strings a number. The strings come from the
+// configuration, so there are few of them and they are never forgotten.
+type names struct {
+	mu    sync.RWMutex
+	ids   map[string]int64
+	texts map[int64]string
+}
+
+func newNames() *names { return &names{ids: map[string]int64{}, texts: map[int64]string{}} }
+
+func (n *names) id(text string) (int64, bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	id, ok := n.ids[text]
+	return id, ok
+}
+
+func (n *names) text(id int64) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.texts[id]
+}
+
+// learn adds what a committed transaction has written.
+func (n *names) learn(fresh map[string]int64) {
+	if len(fresh) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for text, id := range fresh {
+		n.ids[text], n.texts[id] = id, text
+	}
+}
+
+// loadNames reads the store's identity and both tables of names.
+func (s *Store) loadNames(ctx context.Context, conn *sql.Conn) error {
+	if err := conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'store_id'").Scan(&s.id); err != nil {
+		return fmt.Errorf("read the store's id: %w", translate(err))
+	}
+	for query, into := range map[string]*names{
+		"SELECT name, id FROM accounts": s.accounts,
+		"SELECT name, id FROM names":    s.names,
+	} {
+		fresh, err := readNames(ctx, conn, query)
+		if err != nil {
+			return fmt.Errorf("read the store's names: %w", translate(err))
+		}
+		into.learn(fresh)
+	}
+	return nil
+}
+
+func readNames(ctx context.Context, conn *sql.Conn, query string) (map[string]int64, error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	fresh := map[string]int64{}
+	for rows.Next() {
+		var text string
+		var id int64
+		if err := rows.Scan(&text, &id); err != nil {
+			return nil, err
+		}
+		fresh[text] = id
+	}
+	return fresh, rows.Err()
+}
+
+// account returns the number of an account, writing it if it is new.
+func (t *txn) account(name string) (int64, error) {
+	return t.number(t.q.s.accounts, &t.newAccounts, "INSERT INTO accounts (name) VALUES (?) RETURNING id", name)
+}
+
+// name returns the number of a label or route; nil stands for the empty string.
+func (t *txn) name(text string) (any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return t.number(t.q.s.names, &t.newNames, "INSERT INTO names (name) VALUES (?) RETURNING id", text)
+}
+
+func (t *txn) number(known *names, fresh *map[string]int64, insert, text string) (int64, error) {
+	if id, ok := known.id(text); ok {
+		return id, nil
+	}
+	if id, ok := (*fresh)[text]; ok {
+		return id, nil
+	}
+	st, err := t.stmt(insert)
+	if err != nil {
+		return 0, err
+	}
+	var id int64
+	if err := st.QueryRow(text).Scan(&id); err != nil {
+		return 0, err
+	}
+	if *fresh == nil {
+		*fresh = map[string]int64{}
+	}
+	(*fresh)[text] = id
+	return id, nil
+}

@@ -1,0 +1,285 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// operation is one use case inside a transaction. It must be able to run again after a
+// rollback: it sets its results, it does not add to them.
+type operation func(t *txn) error
+
+// batch is what shares one transaction. done is closed after the commit, when errs
+// holds one result for each operation.
+type batch struct {
+	ops  []operation
+	errs []error
+	done chan struct{}
+}
+
+// refusal is what an operation returns that has found, before writing anything, that it
+// must not be done.
+type refusal struct{ reason error }
+
+func (r *refusal) Error() string { return r.reason.Error() }
+
+func refuse(reason error) error { return &refusal{reason} }
+
+// queue is the group commit. One goroutine owns the connection; everyone else appends
+// to the youngest batch and waits for its done channel.
+type queue struct {
+	s    *Store
+	conn *sql.Conn
+	wake chan struct{} // holds a token while batches wait
+
+	mu      sync.Mutex // guards the fields below
+	batches []*batch
+	waiting int
+	closing bool
+	failed  error
+
+	stmts      map[string]*sql.Stmt // owned by the writer goroutine
+	nextRecord int64                // owned by the writer goroutine, as the next two
+	nextSess   int64
+	nextEvent  int64
+
+	commits    atomic.Int64 // number of commits, for tests and metrics
+	lastCommit atomic.Int64 // Unix milliseconds
+	broken     chan struct{}
+	ended      chan struct{}
+	checkpoint chan struct{}
+}
+
+func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
+	q := &queue{s: s, conn: conn, wake: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
+		broken: make(chan struct{}), ended: make(chan struct{}), checkpoint: make(chan struct{}, 1)}
+	for table, next := range map[string]*int64{
+		"SELECT coalesce(max(id), 0) + 1 FROM records":  &q.nextRecord,
+		"SELECT coalesce(max(id), 0) + 1 FROM sessions": &q.nextSess,
+		// Events are pruned from their front only, but all of them may be gone.
+		"SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_seq'), 0)) + 1": &q.nextEvent,
+	} {
+		if err := conn.QueryRowContext(ctx, table).Scan(next); err != nil {
+			return nil, fmt.Errorf("read the last ids: %w", translate(err))
+		}
+	}
+	go q.run()
+	go q.runCheckpoints()
+	return q, nil
+}
+
+// do queues an operation and waits for its commit. If ctx ends first, the operation may
+// still be committed.
+func (q *queue) do(ctx context.Context, op operation) error {
+	b, i, err := q.add(op)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-b.done:
+		return b.errs[i]
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// add puts an operation into the youngest batch with room and returns its place there.
+func (q *queue) add(op operation) (*batch, int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.failed != nil:
+		return nil, 0, fmt.Errorf("%w: %w", ErrBroken, q.failed)
+	case q.closing:
+		return nil, 0, ErrClosed
+	case q.waiting >= queueMax:
+		return nil, 0, ErrBusy
+	}
+	n := len(q.batches)
+	if n == 0 || len(q.batches[n-1].ops) >= batchMax {
+		q.batches = append(q.batches, &batch{done: make(chan struct{})})
+		n++
+	}
+	b := q.batches[n-1]
+	b.ops = append(b.ops, op)
+	q.waiting++
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return b, len(b.ops) - 1, nil
+}
+
+// take removes the oldest batch; nil means that the queue is empty, and over if closing.
+func (q *queue) take() (b *batch, over bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.batches) == 0 {
+		return nil, q.closing
+	}
+	b = q.batches[0]
+	q.batches = q.batches[1:]
+	q.waiting -= len(b.ops)
+	return b, false
+}
+
+// run is the writer goroutine. It ends when the queue is closed and empty.
+func (q *queue) run() {
+	defer close(q.ended)
+	for {
+		b, over := q.take()
+		if over {
+			return
+		}
+		if b == nil {
+			<-q.wake
+			continue
+		}
+		q.commit(b)
+	}
+}
+
+// commit runs a batch and releases its waiters.
+func (q *queue) commit(b *batch) {
+	b.errs = make([]error, len(b.ops))
+	if q.failure() != nil {
+		for i := range b.errs {
+			b.errs[i] = fmt.Errorf("%w: %w", ErrBroken, q.failure())
+		}
+	} else if err := q.transact(b.ops, b.errs); err != nil {
+		q.alone(b, err)
+	}
+	close(b.done)
+	select {
+	case q.checkpoint <- struct{}{}:
+	default:
+	}
+}
+
+// alone runs each operation of a failed batch in a transaction of its own, so that one
+// bad operation fails alone. An error that concerns the file ends the attempt for all.
+func (q *queue) alone(b *batch, err error) {
+	for i, op := range b.ops {
+		if severityOf(err) == harmless && q.failure() == nil {
+			if err = q.transact([]operation{op}, b.errs[i:i+1]); err != nil {
+				b.errs[i] = translate(err)
+			}
+			continue
+		}
+		b.errs[i] = translate(err)
+		if q.failure() != nil {
+			b.errs[i] = fmt.Errorf("%w: %w", ErrBroken, q.failure())
+		}
+	}
+}
+
+// transact runs operations in one transaction. An operation that refuses gets its error
+// into errs and harms no other. After a returned error nothing of them is on disk; after
+// an I/O error the store is broken.
+func (q *queue) transact(ops []operation, errs []error) (err error) {
+	t := newTxn(q)
+	defer func() {
+		if err != nil {
+			q.rollback(t)
+			q.judge(err)
+		}
+	}()
+	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for i, op := range ops {
+		var no *refusal
+		err := op(t)
+		if errs[i] = nil; errors.As(err, &no) {
+			errs[i] = no.reason
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if err := t.exec("COMMIT"); err != nil {
+		return err
+	}
+	q.commits.Add(1)
+	q.lastCommit.Store(q.s.now().UnixMilli())
+	t.committed()
+	return nil
+}
+
+// rollback undoes a transaction, in the file and in what the writer remembers.
+func (q *queue) rollback(t *txn) {
+	q.nextRecord, q.nextSess, q.nextEvent = t.firstRecord, t.firstSess, t.firstEvent
+	t.giveBackRejected()
+	// SQLite has rolled back by itself after some errors; then this fails, harmlessly.
+	_, _ = q.conn.ExecContext(context.Background(), "ROLLBACK")
+}
+
+// judge marks the store as broken if an error leaves its file in doubt.
+func (q *queue) judge(err error) {
+	if s := severityOf(err); s != unsure && s != corruption {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failed == nil {
+		q.failed = translate(err)
+		close(q.broken)
+	}
+}
+
+func (q *queue) failure() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.failed
+}
+
+// depth is the number of operations that wait.
+func (q *queue) depth() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
+}
+
+// stop refuses new operations, waits until the queue is empty and closes the connection.
+func (q *queue) stop() {
+	q.mu.Lock()
+	q.closing = true
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	<-q.ended
+	close(q.checkpoint)
+	for _, st := range q.stmts {
+		st.Close()
+	}
+	if q.conn != nil {
+		q.conn.Close()
+	}
+}
+
+// runCheckpoints writes the log back beside the commits, on a connection of its own and
+// never waiting for anyone (PASSIVE): a checkpoint inside a commit would delay the
+// deliveries of that commit.
+func (q *queue) runCheckpoints() {
+	const every = 200 * time.Millisecond
+	for range q.checkpoint {
+		var busy, log, done int
+		row := q.s.writer.QueryRow("PRAGMA wal_checkpoint(PASSIVE)")
+		if err := row.Scan(&busy, &log, &done); err != nil && !errors.Is(err, sql.ErrConnDone) {
+			q.s.log.Debug("checkpoint failed", "err", err)
+			if severityOf(err) == unsure && q.failure() == nil {
+				q.judge(err)
+			}
+		}
+		time.Sleep(every)
+	}
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// record is one entry of a session's chain.
+type record struct {
+	id      int64
+	kind    int64
+	at      time.Time
+	n       int64
+	word    string
+	obs     *verdict.Observation // observations only
+	mark    *verdict.Mark        // marks only
+	label   string
+	route   string
+	jobID   string
+	digest  []byte
+	body    []byte
+	noBody  bool // body not read
+	flags   int64
+	dueAt   time.Time
+	prev    int64
+	session int64
+}
+
+const recordColumns = `id, session, coalesce(prev, 0), kind, at_ms, n, flags, coalesce(word, ''),
+	coalesce(verdict, ''), created_at_ns, completed_at_ns, as_of_ns, coalesce(due_ms, 0), coalesce(wait_ms, 0),
+	coalesce(model, ''), coalesce(type, ''), coalesce(job_id, ''), score, real_score, confidence,
+	coalesce(label, 0), coalesce(route, 0), digest`
+
+// observed makes the record of an observation.
+func observed(o verdict.Observation, body []byte) record {
+	return record{kind: code(forms(), o.Form), at: o.ObservedAt, obs: &o, label: o.Label, route: o.Route,
+		jobID: o.JobID, word: o.Status, digest: o.Digest[:], body: body, dueAt: o.WebhookDueAt}
+}
+
+// marked makes the record of a mark.
+func marked(m verdict.Mark) record {
+	kinds := map[verdict.MarkKind]int64{verdict.Expected: kindExpected,
+		verdict.CalledOff: kindWithdrawn, verdict.GaveUpMark: kindGaveUp}
+	return record{kind: kinds[m.Kind], at: m.At, mark: &m, n: int64(m.Verifications),
+		flags: int64(m.Round), dueAt: m.GraceUntil}
+}
+
+// append writes a record to the end of a session's chain.
+func (t *txn) append(r *row, rec record) error {
+	label, err := t.name(rec.label)
+	if err != nil {
+		return err
+	}
+	route, err := t.name(rec.route)
+	if err != nil {
+		return err
+	}
+	if r.id == 0 && r.head == 0 {
+		rec.session = t.q.nextSess // save gives the new row this number
+	} else {
+		rec.session = r.id
+	}
+	rec.id = t.q.nextRecord
+	t.q.nextRecord++
+	args := []any{rec.id, rec.session, null(r.head), rec.kind, millis(rec.at), rec.n, rec.flags,
+		nullText(rec.word), null(millis(rec.dueAt)), nullText(rec.jobID), label, route, blob(rec.digest), blob(rec.body)}
+	r.head = rec.id
+	if rec.obs == nil {
+		return t.exec(`INSERT INTO records (id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id,
+			label, route, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
+	}
+	o := rec.obs
+	if o.HeaderMismatch {
+		args[6] = recordMismatch
+	}
+	if o.Unavailable {
+		args[6] = args[6].(int64) | recordUnavailable
+	}
+	asOf := nanos(o.AsOf)
+	if o.AsOf.Equal(o.CreatedAt) {
+		asOf = nil
+	}
+	var wait any
+	if o.Ends().Null {
+		wait = null(o.RepeatAfter.Milliseconds())
+	}
+	return t.exec(`INSERT INTO records (id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id,
+		label, route, digest, body, verdict, created_at_ns, completed_at_ns, as_of_ns, wait_ms, model, type,
+		score, real_score, confidence)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		append(args, nullText(o.Verdict), nanos(o.CreatedAt), nanos(o.CompletedAt), asOf, wait,
+			nullText(o.Model), nullText(o.Type), number(o.Score), number(o.RealScore), number(o.Confidence))...)
+}
+
+func blob(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+func number(f *float64) any {
+	if f == nil {
+		return nil
+	}
+	return *f
+}
+
+// scanRecord reads a record without its body.
+func (s *Store) scanRecord(rows interface{ Scan(...any) error }) (record, error) {
+	rec := record{noBody: true}
+	var o verdict.Observation
+	var ms, due, wait, label, route int64
+	var created, completed, asOf sql.NullInt64
+	var score, real, confidence sql.NullFloat64
+	err := rows.Scan(&rec.id, &rec.session, &rec.prev, &rec.kind, &ms, &rec.n, &rec.flags, &rec.word,
+		&o.Verdict, &created, &completed, &asOf, &due, &wait,
+		&o.Model, &o.Type, &rec.jobID, &score, &real, &confidence, &label, &route, &rec.digest)
+	if err != nil {
+		return rec, err
+	}
+	rec.at, rec.dueAt = at(ms), at(due)
+	rec.label, rec.route = s.names.text(label), s.names.text(route)
+	switch {
+	case rec.kind >= kindCompleted && rec.kind <= kindSubmitted:
+		o.CreatedAt, o.CompletedAt, o.AsOf = fromNanos(created), fromNanos(completed), fromNanos(asOf)
+		if o.AsOf.IsZero() {
+			o.AsOf = o.CreatedAt
+		}
+		o.Score, o.RealScore, o.Confidence = pointer(score), pointer(real), pointer(confidence)
+		o.RepeatAfter = time.Duration(wait) * time.Millisecond
+		rec.obs = &o
+		return rec, rec.fillObservation()
+	case rec.kind >= kindExpected && rec.kind <= kindGaveUp:
+		kinds := [...]verdict.MarkKind{verdict.Expected, verdict.CalledOff, verdict.GaveUpMark}
+		rec.mark = &verdict.Mark{Kind: kinds[rec.kind-kindExpected], At: rec.at,
+			GraceUntil: rec.dueAt, Verifications: int(rec.n), Round: int(rec.flags)}
+	}
+	return rec, nil
+}
+
+// fillObservation fills what the record and its observation share.
+func (rec *record) fillObservation() error {
+	o := rec.obs
+	form, err := word(forms(), rec.kind)
+	if err != nil {
+		return fmt.Errorf("record %d: kind: %w", rec.id, err)
+	}
+	o.Source, o.Form, o.Status = sourceOf(rec.kind), form, rec.word
+	o.ObservedAt, o.WebhookDueAt = rec.at, rec.dueAt
+	o.JobID, o.Label, o.Route = rec.jobID, rec.label, rec.route
+	o.HeaderMismatch = rec.flags&recordMismatch != 0
+	o.Unavailable = rec.flags&recordUnavailable != 0
+	if len(rec.digest) != len(o.Digest) {
+		return fmt.Errorf("%w: record %d has a digest of %d bytes", ErrCorrupt, rec.id, len(rec.digest))
+	}
+	copy(o.Digest[:], rec.digest)
+	return nil
+}
+
+func fromNanos(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.Unix(0, n.Int64).UTC()
+}
+
+func pointer(f sql.NullFloat64) *float64 {
+	if !f.Valid {
+		return nil
+	}
+	return &f.Float64
+}
+
+// chain reads all records of a session, the oldest first, following prev from the
+// newest. A link that does not lead to an older record of the same session is corruption.
+func (s *Store) chain(get func(id int64) *sql.Row, r *row) ([]record, error) {
+	var recs []record
+	for id := r.head; id != 0; {
+		rec, err := s.scanRecord(get(id))
+		if err != nil {
+			return nil, fmt.Errorf("read record %d of session %d: %w", id, r.id, err)
+		}
+		if rec.session != r.id || rec.prev >= id {
+			return nil, fmt.Errorf("%w: record %d does not belong to session %d", ErrCorrupt, id, r.id)
+		}
+		recs = append(recs, rec)
+		id = rec.prev
+	}
+	for i, j := 0, len(recs)-1; i < j; i, j = i+1, j-1 {
+		recs[i], recs[j] = recs[j], recs[i]
+	}
+	return recs, nil
+}
+
+// evidence is what the fold needs of a chain.
+func evidence(recs []record) verdict.Evidence {
+	var ev verdict.Evidence
+	for _, rec := range recs {
+		switch {
+		case rec.obs != nil:
+			ev.Observations = append(ev.Observations, *rec.obs)
+		case rec.mark != nil:
+			ev.Marks = append(ev.Marks, *rec.mark)
+		}
+	}
+	return ev
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// row is a session's row: what queries select by, and how far asking has got. What the
+// session is, is folded from its records.
+type row struct {
+	id        int64 // 0 while the session is new
+	account   int64
+	name      string // of the account
+	sessionID string
+
+	state        int64
+	outcome      int64
+	firstBy      int64
+	flags        int64
+	head         int64
+	lastObserved int64
+	graceUntil   int64
+	nextPoll     int64
+	asked        bool
+	attempts     int64
+	answered     int64
+	route        int64
+	jobID        string
+	metadata     string
+}
+
+const rowColumns = `id, account, session_id, state, coalesce(outcome, 0), coalesce(first_by, 0), flags, head,
+	last_observed_at_ms, coalesce(grace_until_ms, 0), coalesce(next_poll_at_ms, 0), asked, attempts, answered,
+	coalesce(route, 0), coalesce(job_id, ''), coalesce(metadata, '')`
+
+func (s *Store) scanRow(rows interface{ Scan(...any) error }) (*row, error) {
+	var r row
+	var id any
+	err := rows.Scan(&r.id, &r.account, &id, &r.state, &r.outcome, &r.firstBy, &r.flags, &r.head,
+		&r.lastObserved, &r.graceUntil, &r.nextPoll, &r.asked, &r.attempts, &r.answered,
+		&r.route, &r.jobID, &r.metadata)
+	if err != nil {
+		return nil, err
+	}
+	r.name = s.accounts.text(r.account)
+	r.sessionID, err = unpackID(id)
+	return &r, err
+}
+
+// find reads the row of a session, or returns a new one.
+func (t *txn) find(account, id string) (*row, error) {
+	number, err := t.account(account)
+	if err != nil {
+		return nil, err
+	}
+	st, err := t.stmt("SELECT " + rowColumns + " FROM sessions WHERE session_id = ? AND account = ?")
+	if err != nil {
+		return nil, err
+	}
+	r, err := t.q.s.scanRow(st.QueryRow(packID(id), number))
+	if errors.Is(err, sql.ErrNoRows) {
+		return &row{account: number, name: account, sessionID: id}, nil
+	}
+	if err == nil {
+		r.name = account // not yet among the names, if this transaction has written it
+	}
+	return r, err
+}
+
+// save writes the row.
+func (t *txn) save(r *row) error {
+	args := []any{r.state, null(r.outcome), null(r.firstBy), r.flags, r.head, r.lastObserved,
+		null(r.graceUntil), null(r.nextPoll), r.asked, r.attempts, r.answered,
+		null(r.route), nullText(r.jobID), nullText(r.metadata)}
+	if r.id != 0 {
+		return t.exec(`UPDATE sessions SET state = ?, outcome = ?, first_by = ?, flags = ?, head = ?,
+			last_observed_at_ms = ?, grace_until_ms = ?, next_poll_at_ms = ?, asked = ?, attempts = ?,
+			answered = ?, route = ?, job_id = ?, metadata = ? WHERE id = ?`, append(args, r.id)...)
+	}
+	r.id = t.q.nextSess
+	t.q.nextSess++
+	return t.exec(`INSERT INTO sessions (state, outcome, first_by, flags, head, last_observed_at_ms,
+		grace_until_ms, next_poll_at_ms, asked, attempts, answered, route, job_id, metadata,
+		id, account, session_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		append(args, r.id, r.account, packID(r.sessionID))...)
+}
+
+// take brings the fold and the schedule into the row.
+func (r *row) take(s *verdict.Session, sch verdict.Schedule, now time.Time) {
+	r.state = code(verdict.States(), s.StateAt(now))
+	r.outcome = code(verdict.Outcomes(), s.Outcome)
+	r.firstBy = code(verdict.Sources(), s.FirstBy)
+	r.flag(flagConflict, s.Conflict)
+	r.flag(flagAgain, s.AwaitingAgain)
+	r.flag(flagUnknownWord, s.UnknownWord != "" && s.Open())
+	if s.State != verdict.Missing {
+		r.flag(flagMissingAcked, false)
+	}
+	r.lastObserved = max(r.lastObserved, millis(s.LastObservedAt))
+	r.graceUntil = 0
+	if s.Open() {
+		r.graceUntil = millis(s.GraceUntil)
+	}
+	r.nextPoll = millis(sch.NextPollAt)
+	r.attempts, r.answered = int64(sch.Attempts), int64(sch.Answered)
+}
+
+func (r *row) flag(bit int64, on bool) {
+	if on {
+		r.flags |= bit
+	} else {
+		r.flags &^= bit
+	}
+}
+
+func (r *row) schedule() verdict.Schedule {
+	return verdict.Schedule{Attempts: int(r.attempts), Answered: int(r.answered), NextPollAt: at(r.nextPoll)}
+}
+
+// millis is a time as the store keeps it; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// at is the inverse of millis.
+func at(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func nanos(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixNano()
+}
+
+func null(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+func nullText(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
