@@ -1,0 +1,107 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Text writes the report for a person: first the judgement, then what to do, then figures.
+func (r Report) Text(w io.Writer, color bool) error {
+	now := parse(r.AsOf)
+	b := &strings.Builder{}
+	fmt.Fprintf(b, "moverisd: %s", paint(r.Level, color))
+	if r.UptimeSeconds > 0 {
+		fmt.Fprintf(b, "   (up %s, version %s)", span(time.Duration(r.UptimeSeconds)*time.Second), r.Version)
+	}
+	if r.Via != "socket" {
+		fmt.Fprintf(b, "   (read from the %s, the daemon does not run; as of %s)", r.Via, deref(r.AsOf))
+	}
+	b.WriteString("\n")
+	for _, reason := range r.Reasons {
+		fmt.Fprintf(b, "\n  %s %s (%s", paint(reason.Level, color), reason.Text, reason.Code)
+		if since := parse(reason.Since); !since.IsZero() && !now.IsZero() {
+			fmt.Fprintf(b, ", for %s", span(now.Sub(since)))
+		}
+		fmt.Fprintf(b, ")\n     → %s\n", reason.Do)
+	}
+	b.WriteString("\n")
+	t := tabwriter.NewWriter(b, 0, 4, 2, ' ', 0)
+	r.figures(t, now)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r Report) figures(w io.Writer, now time.Time) {
+	s, d := r.Sessions, r.Deliveries
+	fmt.Fprintf(w, "sessions\t%d awaiting, %d overdue, %d settled, %d missing, %d withdrawn, %d in conflict\n",
+		s.Awaiting, s.Overdue, s.Settled, s.Missing, s.Withdrawn, s.Conflicts)
+	if s.OldestOverdueSeconds > 0 {
+		fmt.Fprintf(w, "\tthe oldest is overdue for %s\n", span(time.Duration(s.OldestOverdueSeconds)*time.Second))
+	}
+	fmt.Fprintf(w, "last 24 h\t%d settled: %d told first by webhook, %d by poll, %d submitted\n", r.Window.Settled,
+		r.Window.FirstBy["webhook"], r.Window.FirstBy["poll"], r.Window.FirstBy["submitted"])
+	if m := r.Window.WebhookMissRatio; m != nil {
+		fmt.Fprintf(w, "\t%.1f %% of the webhooks that were due never came\n", *m*100)
+	}
+	if l := r.Window.WebhookLagSeconds; l != nil {
+		fmt.Fprintf(w, "\twebhooks arrive %.1f s after the verdict (median), 95 %% within %.1f s\n", l["p50"], l["p95"])
+	}
+	fmt.Fprintf(w, "deliveries\t%d accepted, %d duplicate, %d dead letters, last %s\n",
+		d.Accepted, d.Duplicate, d.DeadLetter, ago(now, d.LastAt))
+	if n := sum(d.Rejected); n > 0 {
+		fmt.Fprintf(w, "\t%d refused: %s\n", n, counts(d.Rejected))
+	}
+	fmt.Fprintf(w, "polling\t%d due, last sweep %s, next %s\n", r.Poll.Due, ago(now, r.Poll.LastSweepAt), until(now, r.Poll.NextSweepAt))
+	for _, a := range r.Accounts {
+		r.account(w, a, now)
+	}
+	for _, f := range r.Forward {
+		fmt.Fprintf(w, "forward %s\t%d pending, %d dead letters\n", f.Name, f.Pending, f.DeadLetters)
+	}
+	fmt.Fprintf(w, "store\t%s, %.1f MB, %.1f GB free, last commit %s\n", r.Store.Path,
+		float64(r.Store.Bytes+r.Store.WALBytes)/1e6, float64(r.Store.FreeBytes)/1e9, ago(now, r.Store.LastCommitAt))
+}
+
+func (r Report) account(w io.Writer, a Account, now time.Time) {
+	fmt.Fprintf(w, "account %s\tAPI %s, %d of %d requests used in the last minute", a.Name, a.Breaker, a.UsedLastMinute, a.BudgetPerMinute)
+	if a.DrainSeconds > 0 {
+		fmt.Fprintf(w, ", backlog drained in about %s", span(time.Duration(a.DrainSeconds)*time.Second))
+	}
+	fmt.Fprintln(w)
+	for _, rt := range a.Routes {
+		if len(rt.Answers) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\t%s: last 200 %s (%s)\n", rt.Route, ago(now, rt.Last200At), counts(rt.Answers))
+	}
+	for _, sec := range a.Secrets {
+		fmt.Fprintf(w, "\tsecret %s: last used %s\n", sec.Label, ago(now, sec.LastUsedAt))
+	}
+}
+
+// Nagios writes the one line of a monitoring plugin with performance data.
+func (r Report) Nagios(w io.Writer) error {
+	words := map[Level]string{OK: "OK", Degraded: "WARNING", Failing: "CRITICAL", Unknown: "UNKNOWN"}
+	text := fmt.Sprintf("%d overdue, %d missing, %d conflicts", r.Sessions.Overdue, r.Sessions.Missing, r.Sessions.Conflicts)
+	if len(r.Reasons) > 0 {
+		var codes []string
+		for _, reason := range r.Reasons {
+			codes = append(codes, reason.Code+": "+reason.Text)
+		}
+		text = strings.ReplaceAll(strings.Join(codes, "; "), "|", "/")
+	}
+	ratio := "U"
+	if m := r.Window.WebhookMissRatio; m != nil {
+		ratio = fmt.Sprintf("%.4f", *m)
+	}
+	_, err := fmt.Fprintf(w, "MOVERISD %s - %s | awaiting=%d overdue=%d missing=%d conflicts=%d oldest_overdue=%ds miss_ratio=%s store=%dB free=%dB\n",
+		words[r.Level], text, r.Sessions.Awaiting, r.Sessions.Overdue, r.Sessions.Missing, r.Sessions.Conflicts,
+		r.Sessions.OldestOverdueSeconds, ratio, r.Store.Bytes+r.Store.WALBytes, r.Store.FreeBytes)
+	return err
+}

@@ -1,0 +1,71 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// paint writes a level, in colour for a terminal.
+func paint(l Level, color bool) string {
+	if !color {
+		return string(l)
+	}
+	codes := map[Level]string{OK: "32", Degraded: "33", Failing: "31", Unknown: "35"}
+	return "\x1b[1;" + codes[l] + "m" + string(l) + "\x1b[0m"
+}
+
+func ago(now time.Time, stamp *string) string {
+	at := parse(stamp)
+	if at.IsZero() {
+		return "never"
+	}
+	return span(max(now.Sub(at), 0)) + " ago"
+}
+
+func until(now time.Time, stamp *string) string {
+	at := parse(stamp)
+	switch {
+	case at.IsZero():
+		return "not planned"
+	case !at.After(now):
+		return "now"
+	}
+	return "in " + span(at.Sub(now))
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return "an unknown time"
+	}
+	return *s
+}
+
+func sum(counts map[string]int64) int64 {
+	var n int64
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// counts lists counts that are not zero, the largest first.
+func counts(m map[string]int64) string {
+	var keys []string
+	for k, n := range m {
+		if n > 0 {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		if m[a] != m[b] {
+			return int(m[b] - m[a])
+		}
+		return strings.Compare(a, b)
+	})
+	for i, k := range keys {
+		keys[i] = fmt.Sprintf("%s: %d", k, m[k])
+	}
+	return strings.Join(keys, ", ")
+}
