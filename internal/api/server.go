@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moverisd/moverisd/internal/poll"
+	"github.com/moverisd/moverisd/internal/status"
+	"github.com/moverisd/moverisd/internal/store"
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// Limits of the API.
+const (
+	bodyMax     = 64 << 10 // one expectation or submission, in bytes
+	bulkMax     = 64 << 20 // a list of them
+	lineMax     = bodyMax
+	metadataMax = 4 << 10 // in bytes, as compact JSON
+	waitMax     = 60 * time.Second
+	graceMax    = 30 * 24 * time.Hour
+	// callTimeout bounds every call that does not wait for something to happen.
+	callTimeout = 60 * time.Second
+)
+
+// Deps is what the API works on.
+type Deps struct {
+	Store    *store.Store
+	Poller   *poll.Poller
+	Status   func(context.Context) status.Report
+	Accounts func() []string // configured accounts
+	// Submission reads a synchronous result; its session id is empty where the body names
+	// none.
+	Submission func(raw []byte) (string, verdict.Observation, error)
+	Policy     func(account string) verdict.Policy
+	Sweep      func(context.Context) error // a sweep now
+	Reload     func(context.Context) error
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Server answers the calls of the local API.
+type Server struct {
+	Deps
+	store *store.Store
+	log   *slog.Logger
+	stop  chan struct{}
+	mux   *http.ServeMux
+
+	policyMu sync.RWMutex // guards Deps.Policy
+}
+
+// New returns the handler of the local API.
+func New(d Deps) *Server {
+	s := &Server{Deps: d, store: d.Store, log: d.Log, stop: make(chan struct{}), mux: http.NewServeMux()}
+	for pattern, h := range s.calls() {
+		s.mux.Handle(pattern, s.limited(h))
+	}
+	return s
+}
+
+// Stop ends every call that waits, so that a shutdown need not wait for them.
+func (s *Server) Stop() { close(s.stop) }
+
+// handler answers a call or returns what is wrong.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// calls are all calls of the API.
+func (s *Server) calls() map[string]handler {
+	return map[string]handler{
+		"PUT /v1/sessions/{id}":                     s.putSession,
+		"POST /v1/sessions":                         s.postSessions,
+		"DELETE /v1/sessions/{id}":                  s.deleteSession,
+		"GET /v1/sessions/{id}":                     s.getSession,
+		"GET /v1/sessions":                          s.listSessions,
+		"POST /v1/sessions/{id}/observations":       s.postObservation,
+		"POST /v1/sessions/{id}/poll":               s.pollSession,
+		"GET /v1/events":                            s.listEvents,
+		"GET /v1/status":                            s.getStatus,
+		"GET /livez":                                s.livez,
+		"GET /readyz":                               s.readyz,
+		"GET /v1/admin/sessions/{id}/timeline":      s.timeline,
+		"POST /v1/admin/sweep":                      s.sweep,
+		"POST /v1/admin/reload":                     s.reload,
+		"POST /v1/admin/sessions/{id}/probe":        s.probe,
+		"POST /v1/admin/sessions/{id}/observations": s.postObservation,
+	}
+}
+
+// limited gives a call its limits and turns its error into an answer.
+func (s *Server) limited(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), callTimeout+waitMax)
+		defer cancel()
+		r = r.WithContext(ctx)
+		limit := int64(bodyMax)
+		if r.Pattern == "POST /v1/sessions" {
+			limit = bulkMax
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		if err := h(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.mux.Handler(r); pattern == "" {
+		// The mux answers 404 and 405 itself, as plain text; only its status is kept.
+		rec := &statusOnly{header: w.Header()}
+		s.mux.ServeHTTP(rec, r)
+		s.writeError(w, r, problem(rec.status, "%s %s is no call of this API; see /v1/openapi.yaml", r.Method, r.URL.Path))
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// statusOnly records a status and throws the rest away.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (w *statusOnly) Header() http.Header         { return w.header }
+func (w *statusOnly) WriteHeader(status int)      { w.status = status }
+func (w *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
+
+type peerKey struct{}
+
+// ConnContext is the server's hook that notes who is at the other end of a unix socket.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		return ctx
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	uid := -1
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid = int(cred.Uid)
+		}
+	})
+	return context.WithValue(ctx, peerKey{}, uid)
+}
+
+// peer is the user id of the caller, or -1 where it is not known.
+func peer(ctx context.Context) int {
+	if uid, ok := ctx.Value(peerKey{}).(int); ok {
+		return uid
+	}
+	return -1
+}
+
+// accounts are the configured accounts.
+func (s *Server) accounts() []string { return s.Accounts() }
+
+// sessionID reads the id of the path.
+func sessionID(r *http.Request) (string, error) {
+	id := r.PathValue("id")
+	if !verdict.ValidID(id) {
+		return "", problem(http.StatusBadRequest,
+			"a session id has 1 to %d bytes of UTF-8 without control characters and is neither . nor ..", verdict.SessionIDMax)
+	}
+	return id, nil
+}
+
+// account resolves which account an id belongs to: the one named, else the only one that
+// knows the id, else the only one configured.
+func (s *Server) account(ctx context.Context, named, id string) (string, error) {
+	configured := s.accounts()
+	if named != "" {
+		for _, a := range configured {
+			if a == named {
+				return a, nil
+			}
+		}
+		return "", poll.ErrUnknownAccount
+	}
+	known, err := s.store.Accounts(ctx, id)
+	switch {
+	case err != nil:
+		return "", err
+	case len(known) > 1:
+		return "", &store.Ambiguous{Accounts: known}
+	case len(known) == 1:
+		return known[0], nil
+	case len(configured) == 1:
+		return configured[0], nil
+	}
+	p := problem(http.StatusConflict, "several accounts are configured; name one with account")
+	p.Names = configured
+	return "", p
+}
+
+// decode reads a JSON body strictly; an empty body is an empty object.
+func decode(r io.Reader, v any) error {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil && dec.More() {
+		err = errors.New("more than one JSON value")
+	}
+	var tooLarge *http.MaxBytesError
+	if err != nil && !errors.As(err, &tooLarge) {
+		return problem(http.StatusBadRequest, "the body cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return err
+}
+
+// duration reads a duration as the configuration writes it, from one second up to max.
+func duration(text string, max time.Duration) (time.Duration, error) {
+	days, rest, found := strings.Cut(text, "d")
+	var d time.Duration
+	var err error
+	if found {
+		var n int
+		n, err = strconv.Atoi(days)
+		d = time.Duration(n) * 24 * time.Hour
+		text = rest
+	}
+	if err == nil && text != "" {
+		var more time.Duration
+		more, err = time.ParseDuration(text)
+		d += more
+	}
+	if err != nil || d < 0 || d > max {
+		return 0, problem(http.StatusBadRequest, "a duration is written like \"90s\" or \"24h\", at most %s", max)
+	}
+	return d, nil
+}
+
+func hexDigest(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return "sha256:" + hex.EncodeToString(b)
+}

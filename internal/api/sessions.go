@@ -1,0 +1,365 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/poll"
+	"github.com/moverisd/moverisd/internal/store"
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// putSession expects a session.
+func (s *Server) putSession(w http.ResponseWriter, r *http.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
+	var e Expectation
+	if err := decode(r.Body, &e); err != nil {
+		return err
+	}
+	if e.SessionID != "" && e.SessionID != id {
+		return problem(http.StatusBadRequest, "session_id differs from the path")
+	}
+	if e.Account == "" {
+		e.Account = r.URL.Query().Get("account")
+	}
+	e.SessionID = id
+	account, created, err := s.expect(r.Context(), e)
+	if err != nil {
+		return err
+	}
+	v, err := s.store.Get(r.Context(), account, id, false)
+	if err != nil {
+		return err
+	}
+	code := http.StatusOK
+	if created {
+		code = http.StatusCreated
+	}
+	writeJSON(w, code, sessionJSON(v, true))
+	return nil
+}
+
+// expect checks an expectation and brings it into the store.
+func (s *Server) expect(ctx context.Context, e Expectation) (account string, created bool, err error) {
+	in := store.Expectation{SessionID: e.SessionID, JobID: e.JobID, Again: e.Again, At: s.Now()}
+	if !verdict.ValidID(e.SessionID) || e.JobID != "" && !verdict.ValidID(e.JobID) {
+		return "", false, problem(http.StatusBadRequest,
+			"session_id and job_id have 1 to %d bytes of UTF-8 without control characters and are neither . nor ..", verdict.SessionIDMax)
+	}
+	if e.GracePeriod != "" {
+		if in.Grace, err = duration(e.GracePeriod, graceMax); err != nil {
+			return "", false, err
+		}
+		if in.Grace < time.Second {
+			return "", false, problem(http.StatusBadRequest, "grace_period is at least one second")
+		}
+	}
+	if in.Metadata, err = canonical(e.Metadata); err != nil {
+		return "", false, err
+	}
+	if in.Account, err = s.account(ctx, e.Account, e.SessionID); err != nil {
+		return "", false, err
+	}
+	receipt, err := s.store.Expect(ctx, in)
+	return in.Account, receipt.New, err
+}
+
+// canonical checks metadata and writes it so that equal objects are equal texts.
+func canonical(raw json.RawMessage) (string, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", nil
+	}
+	var object map[string]any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&object); err != nil || object == nil {
+		return "", problem(http.StatusBadRequest, "metadata is a JSON object")
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return "", err
+	}
+	if len(text) > metadataMax {
+		return "", problem(http.StatusRequestEntityTooLarge, "metadata is larger than %d bytes", metadataMax)
+	}
+	return string(text), nil
+}
+
+// postSessions expects many sessions, a line each, and answers a line each. A bad line
+// does not undo the others.
+func (s *Server) postSessions(w http.ResponseWriter, r *http.Request) error {
+	rc := http.NewResponseController(w)
+	// Answers go out while lines still come in. A server that cannot do both at once reads
+	// all lines first; nothing else changes.
+	_ = rc.EnableFullDuplex()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	lines := bufio.NewScanner(r.Body)
+	lines.Buffer(make([]byte, 0, 4096), lineMax)
+	n := 0
+	for lines.Scan() {
+		n++
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		if err := enc.Encode(s.expectLine(r.Context(), n, lines.Bytes())); err != nil {
+			return nil // the caller has left; what was committed stays
+		}
+	}
+	if err := lines.Err(); err != nil {
+		p := problem(http.StatusBadRequest, "line %d is longer than %d bytes or did not arrive whole; the lines after it were not read", n+1, lineMax)
+		_ = enc.Encode(LineResult{Line: n + 1, Status: p.Status, Problem: p})
+	}
+	return nil
+}
+
+func (s *Server) expectLine(ctx context.Context, n int, line []byte) LineResult {
+	var e Expectation
+	out := LineResult{Line: n}
+	err := decode(bytes.NewReader(line), &e)
+	if err == nil {
+		out.SessionID = e.SessionID
+		var created bool
+		out.Account, created, err = s.expect(ctx, e)
+		out.Status = http.StatusOK
+		if created {
+			out.Status = http.StatusCreated
+		}
+	}
+	if err != nil {
+		out.Problem = s.problemOf(err)
+		out.Status = out.Problem.Status
+	}
+	return out
+}
+
+// deleteSession withdraws a session.
+func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
+	account, err := s.account(r.Context(), r.URL.Query().Get("account"), id)
+	if err != nil {
+		return err
+	}
+	if _, err := s.store.Withdraw(r.Context(), account, id, peer(r.Context()), s.Now()); err != nil {
+		return err
+	}
+	return s.answerSession(w, r, account, id, http.StatusOK)
+}
+
+func (s *Server) answerSession(w http.ResponseWriter, r *http.Request, account, id string, code int) error {
+	v, err := s.store.Get(r.Context(), account, id, r.URL.Query().Get("raw") == "1")
+	if err != nil {
+		return err
+	}
+	writeJSON(w, code, sessionJSON(v, true))
+	return nil
+}
+
+// getSession answers with a session, after a while if it is to wait for it to settle.
+func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
+	wait, err := waitOf(r)
+	if err != nil {
+		return err
+	}
+	raw := r.URL.Query().Get("raw") == "1"
+	v, err := s.store.Get(r.Context(), r.URL.Query().Get("account"), id, raw)
+	if err != nil {
+		return err
+	}
+	timeout := time.After(wait)
+	for wait > 0 && v.Session.Open() {
+		changed, leave := s.store.SessionChanged(v.Account, id)
+		v, err = s.store.Get(r.Context(), v.Account, id, raw)
+		if err != nil || !v.Session.Open() {
+			leave()
+			break
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			wait = 0
+		case <-s.stop:
+			wait = 0
+		case <-r.Context().Done():
+			wait, err = 0, r.Context().Err()
+		}
+		leave()
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, sessionJSON(v, true))
+	return nil
+}
+
+// waitOf reads how long a call may wait; more than waitMax is cut to it.
+func waitOf(r *http.Request) (time.Duration, error) {
+	text := r.URL.Query().Get("wait")
+	if text == "" {
+		return 0, nil
+	}
+	d, err := duration(text, 24*time.Hour)
+	return min(d, waitMax), err
+}
+
+// listSessions answers with a page of sessions.
+func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	f := store.Filter{Account: q.Get("account"), State: verdict.State(q.Get("state")),
+		Outcome: verdict.Outcome(q.Get("outcome")), Source: verdict.Source(q.Get("source")),
+		Conflict: q.Get("conflict") == "1" || q.Get("conflict") == "true", After: q.Get("after"), Limit: 100}
+	if err := known("state", f.State, verdict.States()); err != nil {
+		return err
+	}
+	if err := known("outcome", f.Outcome, verdict.Outcomes()); err != nil {
+		return err
+	}
+	if err := known("source", f.Source, verdict.Sources()); err != nil {
+		return err
+	}
+	var err error
+	if f.Limit, err = limitOf(r, 100, store.ListMax); err != nil {
+		return err
+	}
+	if since := q.Get("since"); since != "" {
+		if f.Since, err = s.since(since); err != nil {
+			return err
+		}
+	}
+	views, next, err := s.store.List(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	out := SessionList{Sessions: make([]Session, 0, len(views)), Next: text(next)}
+	for _, v := range views {
+		out.Sessions = append(out.Sessions, sessionJSON(v, false))
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// since reads a time, or a duration before now.
+func (s *Server) since(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	d, err := duration(text, 100*365*24*time.Hour)
+	if err != nil {
+		return time.Time{}, problem(http.StatusBadRequest, "since is a time like 2026-11-23T10:00:00Z or a duration like 24h")
+	}
+	return s.Now().Add(-d), nil
+}
+
+func known[T ~string](name string, value T, list []T) error {
+	if value == "" {
+		return nil
+	}
+	for _, v := range list {
+		if v == value {
+			return nil
+		}
+	}
+	return problem(http.StatusBadRequest, "%s is one of %v", name, list)
+}
+
+func limitOf(r *http.Request, standard, max int) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return standard, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > max {
+		return 0, problem(http.StatusBadRequest, "limit is a number from 1 to %d", max)
+	}
+	return n, nil
+}
+
+// pollSession asks about a session now.
+func (s *Server) pollSession(w http.ResponseWriter, r *http.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
+	asked, err := s.Poller.Ask(r.Context(), r.URL.Query().Get("account"), id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, PollResult{Session: sessionJSON(asked.View, true), Routes: routesJSON(asked.Routes)})
+	return nil
+}
+
+// postObservation takes a synchronous result.
+func (s *Server) postObservation(w http.ResponseWriter, r *http.Request) error {
+	id, err := sessionID(r)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	said, o, err := s.Submission(raw)
+	switch {
+	case err != nil:
+		return problem(http.StatusBadRequest, "the result cannot be read: %s", err)
+	case said != "" && said != id:
+		return problem(http.StatusBadRequest, "session_id differs from the path")
+	}
+	account, err := s.account(r.Context(), r.URL.Query().Get("account"), id)
+	if err != nil {
+		return err
+	}
+	receipt, err := s.submit(r.Context(), account, id, o, raw)
+	if err != nil {
+		return err
+	}
+	code := http.StatusOK
+	if !receipt.Duplicate {
+		code = http.StatusCreated
+	}
+	return s.answerSession(w, r, account, id, code)
+}
+
+// PollResult is what asking about a session by hand came to.
+type PollResult struct {
+	Session Session       `json:"session"`
+	Routes  []RouteAnswer `json:"routes"`
+}
+
+// RouteAnswer is what one route answered.
+type RouteAnswer struct {
+	Route      string   `json:"route"`
+	URL        string   `json:"url"`
+	Status     int      `json:"status"`
+	Error      string   `json:"error,omitempty"`
+	Code       string   `json:"code,omitempty"`
+	Shape      string   `json:"shape,omitempty"`
+	Fields     []string `json:"fields,omitempty"`
+	Word       string   `json:"word,omitempty"`
+	Conclusion string   `json:"conclusion"`
+}
+
+func routesJSON(routes []poll.RouteAnswer) []RouteAnswer {
+	out := make([]RouteAnswer, 0, len(routes))
+	for _, r := range routes {
+		out = append(out, RouteAnswer{Route: r.Route, URL: r.URL, Status: r.Status, Error: r.Err, Code: r.Code,
+			Shape: r.Shape, Fields: r.Fields, Word: r.Word, Conclusion: r.Conclusion})
+	}
+	return out
+}
