@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/status"
+)
+
+// healthInterval is how often the daemon looks at itself and writes status.json.
+const healthInterval = 15 * time.Second
+
+// startHealth looks at the daemon's health until the returned function is called, which
+// waits for the last look to end.
+func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(healthInterval)
+		defer tick.Stop()
+		level := status.OK
+		for {
+			level = d.look(ctx, addr, level)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// look judges once, tells the log where the level has changed, and writes status.json.
+func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) status.Level {
+	err := d.checkListener(ctx, addr)
+	if ctx.Err() != nil {
+		return before
+	}
+	d.notes.setListener(err)
+	r := d.report(ctx)
+	if ctx.Err() != nil {
+		return before
+	}
+	if r.Level != before {
+		for _, reason := range r.Reasons {
+			d.log.Warn("health: "+reason.Text, "reason", reason.Code, "level", reason.Level)
+		}
+		d.log.Info("health is "+string(r.Level), "before", before)
+	}
+	notifyStatus(fmt.Sprintf("%s: awaiting %d, overdue %d", r.Level, r.Sessions.Awaiting, r.Sessions.Overdue))
+	if err := writeStatus(filepath.Join(filepath.Dir(d.store.Path()), "status.json"), r); err != nil {
+		d.log.Debug("write status.json", "err", err)
+	}
+	return r.Level
+}
+
+// checkListener asks the webhook listener something it must refuse.
+func (d *daemon) checkListener(ctx context.Context, addr net.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	scheme := "http"
+	if d.certs != nil {
+		scheme = "https"
+	}
+	cfg, _ := d.current()
+	req, err := http.NewRequestWithContext(ctx, http.MethodOptions, scheme+"://"+reachable(addr)+cfg.Webhook.Path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", selfAgent)
+	// It talks to itself: whose name the certificate bears does not matter.
+	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer t.CloseIdleConnections()
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusMethodNotAllowed {
+		return fmt.Errorf("it answers %d", resp.StatusCode)
+	}
+	return nil
+}
+
+const selfAgent = "moverisd-self-check"
+
+// reachable is an address under which a listener can be reached from this machine.
+func reachable(addr net.Addr) string {
+	a, ok := addr.(*net.TCPAddr)
+	if !ok || !a.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("localhost", fmt.Sprint(a.Port))
+}
+
+// writeStatus replaces status.json as a whole, so that a reader never sees half of it.
+func writeStatus(path string, r status.Report) error {
+	r.Via = "status.json"
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".status-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(data, '\n'))
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Chmod(tmp.Name(), 0o640)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// Limits of stopping, ten seconds in all.
+const (
+	drainTimeout = 5 * time.Second // deliveries that were accepted
+	jobTimeout   = 2 * time.Second // sweeps, whose context has ended by then
+	apiTimeout   = 1 * time.Second // callers that wait have been sent home by then
+)
+
+// stop ends everything but the store, in the reverse order of the start. Whatever does not
+// end in time is left behind; the store is closed all the same.
+func (d *daemon) stop(cancelJobs func()) {
+	notifyStopping()
+	cancelJobs()
+	within(drainTimeout, func(ctx context.Context) {
+		if err := d.webhookSrv.Shutdown(ctx); err != nil {
+			d.handler.Drain()
+			d.log.Warn("deliveries that were not answered in time are refused with 503", "err", err)
+			d.webhookSrv.Close()
+		}
+	})
+	within(jobTimeout, func(ctx context.Context) {
+		if err := d.clock.stop(ctx); err != nil {
+			d.log.Warn("stop the schedule", "err", err)
+		}
+	})
+	d.api.Stop()
+	within(apiTimeout, func(ctx context.Context) {
+		if err := d.apiSrv.Shutdown(ctx); err != nil {
+			d.apiSrv.Close()
+		}
+	})
+	_, accounts := d.current()
+	for _, a := range accounts {
+		a.client.Close()
+	}
+	if d.apiPath != "" {
+		os.Remove(d.apiPath)
+	}
+}
+
+func within(d time.Duration, do func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	do(ctx)
+}
