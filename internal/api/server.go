@@ -46,6 +46,10 @@ type Deps struct {
 	Policy     func(account string) verdict.Policy
 	Sweep      func(context.Context) error // a sweep now
 	Reload     func(context.Context) error
+	Prune      func(ctx context.Context, all bool) (store.Pruned, error)
+	// Replay reads a dead letter again: the session it belongs to now, or why it still cannot
+	// be used.
+	Replay func(context.Context, store.Loose) (sessionID, reason string, err error)
 	Now        func() time.Time
 	Log        *slog.Logger
 }
@@ -94,16 +98,25 @@ func (s *Server) calls() map[string]handler {
 		"POST /v1/admin/sweep":                      s.sweep,
 		"POST /v1/admin/reload":                     s.reload,
 		"POST /v1/admin/sessions/{id}/probe":        s.probe,
-		"POST /v1/admin/sessions/{id}/observations": s.postObservation,
+		"POST /v1/admin/ack":                        s.ack,
+		"POST /v1/admin/sessions/{id}/erase":        s.erase,
+		"GET /v1/admin/deliveries":                  s.listDeliveries,
+		"GET /v1/admin/deliveries/{id}":             s.getDelivery,
+		"POST /v1/admin/deliveries/replay":          s.replay,
+		"POST /v1/admin/rebuild":                    s.rebuild,
+		"POST /v1/admin/verify":                     s.verify,
+		"POST /v1/admin/prune":                      s.prune,
 	}
 }
 
 // limited gives a call its limits and turns its error into an answer.
 func (s *Server) limited(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout+waitMax)
-		defer cancel()
-		r = r.WithContext(ctx)
+		if !unbounded(r.Pattern) {
+			ctx, cancel := context.WithTimeout(r.Context(), callTimeout+waitMax)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
 		limit := int64(bodyMax)
 		if r.Pattern == "POST /v1/sessions" {
 			limit = bulkMax
@@ -113,6 +126,15 @@ func (s *Server) limited(h handler) http.Handler {
 			s.writeError(w, r, err)
 		}
 	})
+}
+
+// unbounded are the calls that may take as long as they need: they end with their caller.
+func unbounded(pattern string) bool {
+	switch pattern {
+	case "POST /v1/sessions", "GET /v1/events", "POST /v1/admin/rebuild", "POST /v1/admin/verify", "POST /v1/admin/prune":
+		return true
+	}
+	return false
 }
 
 // ServeHTTP implements http.Handler.

@@ -45,6 +45,7 @@ type daemon struct {
 	tracker *status.Tracker
 	notes   notes
 	clock   *clock
+	guard   *clockGuard
 
 	webhookSrv *http.Server
 	apiSrv     *http.Server
@@ -55,6 +56,7 @@ type daemon struct {
 	cfg      *config.Config
 	accounts []account
 	sweeping job
+	pruning  job
 }
 
 // Run runs moverisd until ctx ends, then stops in order. A nil error means a clean stop; see
@@ -110,15 +112,20 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	if d.accounts, err = openAccounts(ctx, d.cfg, d.store, nil, d.version, d.log); err != nil {
 		return err
 	}
+	d.guard = newClockGuard(time.Now(), d.store.LastBeat())
 	jobs, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	d.poller = poll.New(d.store, time.Now, d.log)
-	d.poller.Configure(pollSettings(d.cfg, d.accounts))
+	d.poller.Configure(pollSettings(d.cfg, d.accounts, d.doubt))
 	d.clock = newClock(jobs, d.log)
 	if err := d.plan(); err != nil {
 		return err
 	}
 	failed := d.startServers(webhookLn, apiLn)
+	// A suspended machine wakes cron's only timer late; a look each minute bounds that.
+	if _, err := d.clock.add("@every 1m", func(context.Context, time.Time) { d.guard.look(time.Now()) }); err != nil {
+		return err
+	}
 	d.clock.cron.Start()
 	go d.sweeping.now() // the first sweep; cron would wait for one interval
 	d.log.Info("ready", "version", d.version, "webhook", webhookLn.Addr().String(), "path", d.cfg.Webhook.Path,
@@ -129,17 +136,32 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	return d.wait(ctx, cancel, failed)
 }
 
-// plan puts the sweeps into the clock.
+// plan puts the jobs into the clock, in place of earlier ones.
 func (d *daemon) plan() error {
-	j, err := d.clock.add(d.cfg.Poll.Schedule, d.sweep)
+	cfg, _ := d.current()
+	sweeping, err := d.clock.add(cfg.Poll.Schedule, d.sweep)
 	if err != nil {
+		return &configError{err}
+	}
+	pruning, err := d.clock.add(cfg.Retention.Schedule, d.pruneJob)
+	if err != nil {
+		sweeping.remove()
 		return &configError{err}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweeping.remove()
-	d.sweeping = j
+	d.pruning.remove()
+	d.sweeping, d.pruning = sweeping, pruning
 	return nil
+}
+
+// doubt holds the clock against the Date of an answer and reports whether it is in doubt.
+func (d *daemon) doubt(date time.Time) bool {
+	now := time.Now()
+	d.guard.look(now)
+	d.guard.confirm(date, now)
+	return d.guard.inDoubt()
 }
 
 // sweep is the job of the poll schedule.
@@ -155,6 +177,7 @@ func (d *daemon) startServers(webhookLn, apiLn net.Listener) <-chan error {
 	d.handler = webhook.New(webhookSettings(d.cfg), sink(d.store), time.Now)
 	d.api = api.New(api.Deps{Store: d.store, Poller: d.poller, Status: d.report, Accounts: d.names,
 		Submission: moveris.ParseSubmission, Policy: policies(d.cfg), Sweep: d.sweepNow, Reload: d.reload,
+		Prune: d.prune, Replay: d.replay,
 		Now: time.Now, Log: d.log})
 	d.webhookSrv = webhook.NewServer(d.handler, d.log, d.certs.get())
 	d.apiSrv = api.NewServer(d.api, d.log)

@@ -133,6 +133,7 @@ func (d *daemon) report(ctx context.Context) status.Report {
 	f.Poll = d.pollFacts(now)
 	f.Poll.Due = f.Due
 	f.ConfigRejected, f.ListenerErr = d.notes.read()
+	f.ClockDoubted = d.guard.inDoubt()
 	return d.tracker.Judge(f)
 }
 

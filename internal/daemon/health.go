@@ -44,6 +44,12 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 
 // look judges once, tells the log where the level has changed, and writes status.json.
 func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) status.Level {
+	if jump := d.guard.look(time.Now()); jump != 0 {
+		d.log.Warn("the clock has jumped", "by", jump.Round(time.Second))
+	}
+	if err := d.store.Ping(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("the store does not commit", "err", err)
+	}
 	err := d.checkListener(ctx, addr)
 	if ctx.Err() != nil {
 		return before

@@ -46,10 +46,10 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	d.cfg, d.accounts = cfg, fresh
 	d.mu.Unlock()
 	d.store.SetPolicy(policies(cfg))
-	d.poller.Configure(pollSettings(cfg, fresh))
+	d.poller.Configure(pollSettings(cfg, fresh, d.doubt))
 	d.handler.Configure(webhookSettings(cfg))
 	d.api.SetPolicy(policies(cfg))
-	if cfg.Poll.Schedule != old.Poll.Schedule {
+	if cfg.Poll.Schedule != old.Poll.Schedule || cfg.Retention.Schedule != old.Retention.Schedule {
 		return d.plan()
 	}
 	return nil

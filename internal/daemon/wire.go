@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/moverisd/moverisd/internal/config"
 	"github.com/moverisd/moverisd/internal/moveris"
@@ -79,7 +80,7 @@ func openAccounts(ctx context.Context, cfg *config.Config, st *store.Store, befo
 	log *slog.Logger) ([]account, error) {
 	var out []account
 	for _, a := range cfg.Accounts {
-		if i := slices.IndexFunc(before, func(b account) bool { return sameClient(b.cfg, a, cfg) }); i >= 0 {
+		if i := slices.IndexFunc(before, func(b account) bool { return sameClient(b.cfg, a) }); i >= 0 {
 			out = append(out, account{a, before[i].client})
 			continue
 		}
@@ -103,13 +104,13 @@ func openAccounts(ctx context.Context, cfg *config.Config, st *store.Store, befo
 }
 
 // sameClient reports whether a client made for one configuration serves another.
-func sameClient(a, b config.Account, _ *config.Config) bool {
+func sameClient(a, b config.Account) bool {
 	return a.Name == b.Name && a.BaseURL == b.BaseURL && a.APIKey.Equal(b.APIKey) &&
 		a.RequestsPerMinute == b.RequestsPerMinute && reflect.DeepEqual(a.Routes, b.Routes)
 }
 
-func pollSettings(cfg *config.Config, accounts []account) poll.Settings {
-	s := poll.Settings{Concurrency: cfg.Poll.Concurrency, RepeatAfter: cfg.Poll.BackoffMin}
+func pollSettings(cfg *config.Config, accounts []account, doubt func(time.Time) bool) poll.Settings {
+	s := poll.Settings{Concurrency: cfg.Poll.Concurrency, RepeatAfter: cfg.Poll.BackoffMin, Doubt: doubt}
 	for _, a := range accounts {
 		s.Accounts = append(s.Accounts, poll.Account{Name: a.cfg.Name, Client: a.client})
 	}

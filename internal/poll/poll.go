@@ -45,6 +45,9 @@ type Settings struct {
 	Accounts    []Account
 	Concurrency int           // workers for each account
 	RepeatAfter time.Duration // backoff in force, see verdict.Observation
+	// Doubt is told the Date of an answer and says whether our clock is in doubt all the same;
+	// nil means never.
+	Doubt func(date time.Time) bool
 }
 
 // Poller asks about sessions. It must be made by New.
@@ -165,7 +168,7 @@ func (p *Poller) ask(ctx context.Context, a Account, s Settings, asked moveris.A
 	// What was asked has cost a request; it is recorded even while stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	receipt, err := p.record(ctx, a.Name, asked.SessionID, reply)
+	receipt, err := p.record(ctx, a.Name, asked.SessionID, reply, s.doubted(reply))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return reply, receipt, err
 	}
@@ -176,20 +179,36 @@ func (p *Poller) ask(ctx context.Context, a Account, s Settings, asked moveris.A
 }
 
 // record brings what an attempt came to into the store.
-func (p *Poller) record(ctx context.Context, account, id string, reply moveris.Reply) (store.Receipt, error) {
-	at := store.Attempt{At: p.now(), Answer: reply.Answer, Sent: true, RetryAt: reply.RetryAt, Jitter: rand.Float64()}
+func (p *Poller) record(ctx context.Context, account, id string, reply moveris.Reply, doubted bool) (store.Receipt, error) {
+	at := store.Attempt{At: p.now(), Answer: reply.Answer, Sent: true, RetryAt: reply.RetryAt, Jitter: rand.Float64(), Hold: doubted}
 	for _, r := range reply.Routes {
 		if r.Requests == 0 {
 			continue
 		}
 		at.Routes = append(at.Routes, store.RouteResult{Route: r.Route, Status: r.Status, Conclusion: r.Conclusion})
 	}
-	if reply.Told == nil {
+	if reply.Told == nil || doubted && reply.Told.Observation.Ends().Null {
+		// A check without a verdict means something only one backoff later, and how late it
+		// is, a clock in doubt does not tell.
 		return p.store.Defer(ctx, store.Deferred{Account: account, SessionID: id, Attempt: at})
 	}
 	at.Route = reply.Told.Route
 	return p.store.Apply(ctx, store.Observed{Account: account, SessionID: id,
 		Observation: reply.Told.Observation, Body: reply.Told.Body, Attempt: &at})
+}
+
+// doubted reports whether the clock is in doubt, after it was held against the answers.
+func (s Settings) doubted(reply moveris.Reply) bool {
+	if s.Doubt == nil {
+		return false
+	}
+	var date time.Time
+	for _, r := range reply.Routes {
+		if r.Date.After(date) {
+			date = r.Date
+		}
+	}
+	return s.Doubt(date)
 }
 
 // saveLearned keeps what the client has learned across restarts.

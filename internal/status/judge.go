@@ -209,9 +209,14 @@ func judgePeople(f Facts) []Reason {
 }
 
 func judgeConfig(f Facts) []Reason {
-	if f.ConfigRejected == "" {
-		return nil
+	var out []Reason
+	if f.ClockDoubted {
+		out = append(out, reason("clock_jump", Degraded, "check the machine's time synchronisation; it clears when the API's Date agrees",
+			"the clock has jumped, or the store is older than the clock says; nothing is given up or pruned meanwhile"))
 	}
-	return []Reason{reason("config_rejected", Degraded, "moverisd config check, then moverisd reload",
-		"the last reload was refused, the old configuration stays: %s", f.ConfigRejected)}
+	if f.ConfigRejected == "" {
+		return out
+	}
+	return append(out, reason("config_rejected", Degraded, "moverisd config check, then moverisd reload",
+		"the last reload was refused, the old configuration stays: %s", f.ConfigRejected))
 }

@@ -18,6 +18,7 @@ type Attempt struct {
 	Sent    bool   // a request really went out
 	RetryAt time.Time
 	Jitter  float64 // 0 up to but not including 1
+	Hold    bool    // the clock is in doubt: the attempt counts for nothing
 }
 
 // RouteResult is what one route answered in an attempt.
@@ -99,7 +100,11 @@ func (a *Attempt) schedule(t *txn, k *known, after *verdict.Session) (verdict.Sc
 		// Asked for by a person while it was not due: that changes no schedule.
 		return k.policy.Reschedule(k.before, after, sch), false
 	}
-	d := k.policy.AfterAttempt(after, sch, a.Answer, a.At, a.Jitter)
+	answer := a.Answer
+	if a.Hold {
+		answer = verdict.NoAnswer
+	}
+	d := k.policy.AfterAttempt(after, sch, answer, a.At, a.Jitter)
 	if !d.Schedule.NextPollAt.IsZero() && d.Schedule.NextPollAt.Before(a.RetryAt) {
 		d.Schedule.NextPollAt = a.RetryAt
 	}

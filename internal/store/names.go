@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // names is the memory of a table that gives strings a number. The strings come from the
@@ -46,6 +47,13 @@ func (n *names) learn(fresh map[string]int64) {
 func (s *Store) loadNames(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'store_id'").Scan(&s.id); err != nil {
 		return fmt.Errorf("read the store's id: %w", translate(err))
+	}
+	var beat sql.NullString
+	if err := conn.QueryRowContext(ctx, "SELECT (SELECT value FROM meta WHERE key = 'beat')").Scan(&beat); err != nil {
+		return fmt.Errorf("read the store's last beat: %w", translate(err))
+	}
+	if t, err := time.Parse(time.RFC3339, beat.String); err == nil {
+		s.lastBeat = t
 	}
 	for query, into := range map[string]*names{
 		"SELECT name, id FROM accounts": s.accounts,

@@ -51,13 +51,15 @@ type Options struct {
 
 // Store is an open store. Its methods may be called from any goroutine.
 type Store struct {
-	path   string
-	id     string
-	now    func() time.Time
-	log    *slog.Logger
-	lock   *lock
-	writer *sql.DB
-	reader *sql.DB
+	path string
+	id   string
+	now  func() time.Time
+	log  *slog.Logger
+	lock *lock
+	// lastBeat is when an earlier process was last known to commit, zero if never.
+	lastBeat time.Time
+	writer   *sql.DB
+	reader   *sql.DB
 
 	accounts *names
 	names    *names // labels and routes
@@ -175,6 +177,7 @@ func dsn(path string, readOnly bool) string {
 			fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages),
 			fmt.Sprintf("journal_size_limit(%d)", walLimit),
 			"cache_size(-8000)",
+			"secure_delete(1)", // what is erased is overwritten
 			"temp_store(memory)",
 		},
 	}
@@ -238,6 +241,10 @@ func (s *Store) ID() string { return s.id }
 
 // Path is the path of the database file.
 func (s *Store) Path() string { return s.path }
+
+// LastBeat is when an earlier process was last known to commit, the zero time for a new
+// store.
+func (s *Store) LastBeat() time.Time { return s.lastBeat }
 
 // SetPolicy replaces the policies, for a reload.
 func (s *Store) SetPolicy(policy func(account string) verdict.Policy) {

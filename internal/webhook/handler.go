@@ -161,25 +161,51 @@ func (h *Handler) commit(ctx context.Context, r *http.Request, s *Settings, secr
 	now := h.now().UTC().Truncate(time.Millisecond)
 	loose := Loose{Account: s.Accounts[secret.Account], Label: secret.Label, At: now,
 		Digest: sha256.Sum256(body), Body: body}
-	d, err := moveris.ParseWebhook(body)
+	d, reason, err := read(body, now, s)
+	loose.Event, loose.Reason = d.Event, reason
+	switch {
+	case err != nil:
+		return err
+	case reason != "" || !d.Known:
+		return h.sink.Keep(ctx, loose)
+	}
+	d.Observation.HeaderMismatch = !moveris.HeadersAgree(d, r.Header.Get("X-Webhook-Event"), r.Header.Get("X-Webhook-Session"))
+	return h.sink.Apply(ctx, accepted(d, loose, s))
+}
+
+// read parses a signed body; reason says why it cannot be used.
+func read(body []byte, now time.Time, s *Settings) (d moveris.Delivery, reason string, err error) {
+	d, err = moveris.ParseWebhook(body)
 	var unusable *moveris.Unusable
 	switch {
 	case errors.As(err, &unusable):
-		loose.Reason = unusable.Reason
-		return h.sink.Keep(ctx, loose)
+		return d, unusable.Reason, nil
 	case err != nil:
-		return err
+		return d, "", err
 	case s.StaleAfter > 0 && !d.Timestamp.IsZero() && now.Sub(d.Timestamp) > s.StaleAfter:
-		loose.Event, loose.Reason = d.Event, "stale"
-		return h.sink.Keep(ctx, loose)
-	case !d.Known:
-		loose.Event = d.Event
-		return h.sink.Keep(ctx, loose)
+		return d, "stale", nil
 	}
+	return d, "", nil
+}
+
+func accepted(d moveris.Delivery, l Loose, s *Settings) Accepted {
 	o := d.Observation
-	o.ObservedAt, o.Label, o.Digest, o.RepeatAfter = now, secret.Label, loose.Digest, s.RepeatAfter
-	o.HeaderMismatch = !moveris.HeadersAgree(d, r.Header.Get("X-Webhook-Event"), r.Header.Get("X-Webhook-Session"))
-	return h.sink.Apply(ctx, Accepted{loose.Account, d.SessionID, o, body})
+	o.ObservedAt, o.Label, o.Digest, o.RepeatAfter = l.At, l.Label, l.Digest, s.RepeatAfter
+	return Accepted{l.Account, d.SessionID, o, l.Body}
+}
+
+// Replay reads a dead letter again, as heard when it came. It returns the session it belongs
+// to now, or the reason why it still cannot be used.
+func (h *Handler) Replay(ctx context.Context, l Loose) (sessionID, reason string, err error) {
+	s := h.settings.Load()
+	d, reason, err := read(l.Body, h.now(), s)
+	switch {
+	case err != nil || reason != "":
+		return "", reason, err
+	case !d.Known:
+		return "", "unknown event " + d.Event, nil
+	}
+	return d.SessionID, "", h.sink.Apply(ctx, accepted(d, l, s))
 }
 
 // answer writes a JSON error body without internals.

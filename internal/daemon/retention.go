@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/store"
+	"github.com/moverisd/moverisd/internal/webhook"
+)
+
+var errClock = errors.New("the clock is in doubt; nothing is pruned before the API's Date confirms it")
+
+// prune applies the retention. While the clock is in doubt it waits.
+func (d *daemon) prune(ctx context.Context, all bool) (store.Pruned, error) {
+	d.guard.look(time.Now())
+	if d.guard.inDoubt() {
+		return store.Pruned{}, errClock
+	}
+	cfg, _ := d.current()
+	return d.store.Prune(ctx, store.Retention{Settled: cfg.Retention.Settled, DeadLetters: cfg.Retention.DeadLetters,
+		Events: cfg.Retention.Events, All: all}, time.Now())
+}
+
+// pruneJob is the job of the retention schedule.
+func (d *daemon) pruneJob(ctx context.Context, _ time.Time) {
+	out, err := d.prune(ctx, false)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		d.log.Error("nothing was pruned", "err", err)
+	case out != store.Pruned{}:
+		d.log.Info("pruned", "sessions", out.Sessions, "dead_letters", out.DeadLetters, "events", out.Events, "limited", out.Limited)
+	}
+}
+
+// replay reads a dead letter again.
+func (d *daemon) replay(ctx context.Context, l store.Loose) (sessionID, reason string, err error) {
+	in := webhook.Loose{Account: l.Account, Label: l.Label, Event: l.Event, Reason: l.Reason, At: l.At, Body: l.Body}
+	copy(in.Digest[:], l.Digest)
+	return d.handler.Replay(ctx, in)
+}

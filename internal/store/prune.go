@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Limits of pruning.
+const (
+	// pruneBatch is how many sessions one transaction looks at: few enough that a delivery
+	// behind it is not delayed noticeably.
+	pruneBatch = 50
+	// pruneShare is the part of all sessions that one run may delete: a wrong clock or a
+	// slip in the configuration then costs a twentieth, not everything.
+	pruneShare = 20
+	// pruneFree is how many sessions a run may delete however small the store is.
+	pruneFree = 100
+	// figuresKept is how long figures are kept: two windows.
+	figuresKept = 48 * time.Hour
+)
+
+// Retention says how long things are kept; 0 keeps them for ever.
+type Retention struct {
+	Settled     time.Duration // sessions that wait for nothing, from their last observation
+	DeadLetters time.Duration
+	Events      time.Duration
+	All         bool // lift the limit of one run
+}
+
+// Pruned says what a run has deleted.
+type Pruned struct {
+	Sessions    int64 `json:"sessions"`
+	DeadLetters int64 `json:"dead_letters"`
+	Events      int64 `json:"events"`
+	Limited     bool  `json:"limited"` // more is due, the limit of one run was reached
+}
+
+// Prune deletes what is older than its retention, in small transactions. Sessions that still
+// wait for an outcome are never deleted.
+func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (Pruned, error) {
+	var out Pruned
+	if r.Settled > 0 {
+		if err := s.pruneSessions(ctx, now.Add(-r.Settled), r.All, &out); err != nil {
+			return out, fmt.Errorf("prune sessions: %w", err)
+		}
+	}
+	var err error
+	if r.Events > 0 {
+		if out.Events, err = s.pruneEvents(ctx, now.Add(-r.Events)); err != nil {
+			return out, fmt.Errorf("prune events: %w", err)
+		}
+	}
+	if r.DeadLetters > 0 {
+		if out.DeadLetters, err = s.pruneLoose(ctx, now.Add(-r.DeadLetters)); err != nil {
+			return out, fmt.Errorf("prune dead letters: %w", err)
+		}
+	}
+	if err := s.pruneFigures(ctx, now.Add(-figuresKept)); err != nil {
+		return out, fmt.Errorf("prune figures: %w", err)
+	}
+	return out, nil
+}
+
+// pruneSessions walks all sessions by number. No index is kept for it: it runs once a day.
+func (s *Store) pruneSessions(ctx context.Context, before time.Time, all bool, out *Pruned) error {
+	allowed, err := s.pruneAllowance(ctx)
+	if err != nil {
+		return err
+	}
+	for last := int64(0); ; {
+		found, err := s.prunable(ctx, last, before)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		last = found[len(found)-1]
+		if !all && out.Sessions+int64(len(found)) > allowed {
+			out.Limited = true
+			if found = found[:max(0, allowed-out.Sessions)]; len(found) == 0 {
+				return nil
+			}
+		}
+		n, err := s.deleteSessions(ctx, found, before)
+		out.Sessions += n
+		if err != nil || out.Limited {
+			return err
+		}
+	}
+}
+
+func (s *Store) pruneAllowance(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.reader.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM totals WHERE total BETWEEN 1 AND 5").Scan(&n)
+	return max(n/pruneShare, pruneFree), translate(err)
+}
+
+// prunable lists the numbers of the next sessions that may be deleted.
+func (s *Store) prunable(ctx context.Context, after int64, before time.Time) ([]int64, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT id FROM sessions WHERE id > ? AND last_observed_at_ms < ?
+		AND next_poll_at_ms IS NULL AND state IN (3, 4, 5) ORDER BY id LIMIT ?`, after, before.UnixMilli(), pruneBatch)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, translate(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, translate(rows.Err())
+}
+
+// deleteSessions deletes sessions with their records, unless something was heard of them
+// since they were picked.
+func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Time) (int64, error) {
+	var n int64
+	err := s.queue.do(ctx, func(t *txn) error {
+		n = 0
+		for _, id := range ids {
+			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND next_poll_at_ms IS NULL",
+				id, before.UnixMilli())
+			if err != nil {
+				return err
+			}
+			for _, r := range found {
+				if err := t.deleteSession(r); err != nil {
+					return err
+				}
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (t *txn) deleteSession(r *row) error {
+	for id := r.head; id != 0; {
+		st, err := t.stmt("DELETE FROM records WHERE id = ? RETURNING coalesce(prev, 0)")
+		if err != nil {
+			return err
+		}
+		if err := st.QueryRow(id).Scan(&id); err != nil {
+			return fmt.Errorf("delete the records of session %d: %w", r.id, err)
+		}
+	}
+	t.recount(r.totals(), nil)
+	return t.exec("DELETE FROM sessions WHERE id = ?", r.id)
+}
+
+// pruneEvents deletes events from the front only, so that what is kept has no gaps, and
+// remembers the newest sequence, should all be deleted.
+func (s *Store) pruneEvents(ctx context.Context, before time.Time) (int64, error) {
+	var total int64
+	for {
+		var n int64
+		err := s.queue.do(ctx, func(t *txn) error {
+			if err := t.exec(`INSERT INTO meta VALUES ('last_seq', ?)
+				ON CONFLICT DO UPDATE SET value = excluded.value`, fmt.Sprint(t.q.nextEvent-1)); err != nil {
+				return err
+			}
+			var err error
+			n, err = t.execCount(`DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE
+				seq < (SELECT coalesce(min(seq), 9223372036854775807) FROM
+					(SELECT seq FROM events WHERE at_ms >= ? ORDER BY seq LIMIT 1))
+				ORDER BY seq LIMIT ?)`, before.UnixMilli(), pruneBatch*10)
+			return err
+		})
+		if total += n; err != nil || n < pruneBatch*10 {
+			return total, err
+		}
+	}
+}
+
+func (s *Store) pruneLoose(ctx context.Context, before time.Time) (int64, error) {
+	var total int64
+	for {
+		var dead, fresh, other int64
+		err := s.queue.do(ctx, func(t *txn) error {
+			var err error
+			const pick = " IN (SELECT id FROM loose_deliveries WHERE at_ms < ? AND reason IS "
+			if fresh, err = t.execCount("DELETE FROM loose_deliveries WHERE id"+pick+"NOT NULL AND acked_at_ms IS NULL ORDER BY id LIMIT ?)",
+				before.UnixMilli(), pruneBatch); err != nil {
+				return err
+			}
+			if dead, err = t.execCount("DELETE FROM loose_deliveries WHERE id"+pick+"NOT NULL ORDER BY id LIMIT ?)",
+				before.UnixMilli(), pruneBatch); err != nil {
+				return err
+			}
+			if other, err = t.execCount("DELETE FROM loose_deliveries WHERE id"+pick+"NULL ORDER BY id LIMIT ?)",
+				before.UnixMilli(), pruneBatch); err != nil {
+				return err
+			}
+			t.totals[totalNewDead] -= fresh
+			t.totals[totalDeadLetters] -= fresh + dead
+			t.totals[totalLoose] -= fresh + dead + other
+			return nil
+		})
+		if total += fresh + dead + other; err != nil || max(fresh, dead, other) < pruneBatch {
+			return total, err
+		}
+	}
+}
+
+func (s *Store) pruneFigures(ctx context.Context, before time.Time) error {
+	for {
+		var n int64
+		err := s.queue.do(ctx, func(t *txn) error {
+			var err error
+			n, err = t.execCount(`DELETE FROM figures WHERE (slot, figure) IN
+				(SELECT slot, figure FROM figures WHERE slot < ? ORDER BY slot LIMIT ?)`, slotOf(before), pruneBatch*10)
+			return err
+		})
+		if err != nil || n < pruneBatch*10 {
+			return err
+		}
+	}
+}

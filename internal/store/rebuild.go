@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// rebuildBatch is how many sessions are folded again at a time.
+const rebuildBatch = 200
+
+// Difference is a session whose row does not say what its records say.
+type Difference struct {
+	Account   string `json:"account"`
+	SessionID string `json:"session_id"`
+	What      string `json:"what"` // "state: settled, should be missing; outcome: …"
+}
+
+// Rebuild folds every session again from its records and reports each that differs from its
+// row; progress is told how many were folded. With apply the rows are corrected, and where an
+// outcome changes that way an event says so. Memory is bounded by one batch.
+func (s *Store) Rebuild(ctx context.Context, apply bool, found func(Difference), progress func(done int64)) error {
+	var done int64
+	for last := int64(0); ; {
+		var next int64
+		var diffs []Difference
+		n := 0
+		step := func(t *txn, get func(id int64) *sql.Row, rows []*row) error {
+			diffs, n = nil, len(rows)
+			for _, r := range rows {
+				next = r.id
+				d, err := s.refold(t, get, r)
+				if err != nil {
+					return err
+				}
+				if d != nil {
+					diffs = append(diffs, *d)
+				}
+			}
+			return nil
+		}
+		var err error
+		if apply {
+			err = s.queue.do(ctx, func(t *txn) error { return t.rebuildBatch(last, step) })
+		} else {
+			err = s.readBatch(ctx, last, step)
+		}
+		if err != nil {
+			return fmt.Errorf("fold again after session number %d: %w", last, err)
+		}
+		for _, d := range diffs {
+			found(d)
+		}
+		if done += int64(n); n < rebuildBatch {
+			progress(done)
+			return nil
+		}
+		last = next
+		progress(done)
+	}
+}
+
+type rebuildStep func(t *txn, get func(id int64) *sql.Row, rows []*row) error
+
+const rebuildQuery = "SELECT " + rowColumns + " FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+
+func (t *txn) rebuildBatch(after int64, step rebuildStep) error {
+	rows, err := t.rows(rebuildQuery, after, rebuildBatch)
+	if err != nil {
+		return err
+	}
+	st, err := t.stmt("SELECT " + recordColumns + " FROM records WHERE id = ?")
+	if err != nil {
+		return err
+	}
+	return step(t, func(id int64) *sql.Row { return st.QueryRow(id) }, rows)
+}
+
+func (s *Store) readBatch(ctx context.Context, after int64, step rebuildStep) error {
+	tx, err := s.reader.BeginTx(ctx, nil)
+	if err != nil {
+		return translate(err)
+	}
+	defer tx.Rollback()
+	found, err := tx.QueryContext(ctx, rebuildQuery, after, rebuildBatch)
+	if err != nil {
+		return translate(err)
+	}
+	defer found.Close()
+	var rows []*row
+	for found.Next() {
+		r, err := s.scanRow(found)
+		if err != nil {
+			return translate(err)
+		}
+		rows = append(rows, r)
+	}
+	if err := found.Err(); err != nil {
+		return translate(err)
+	}
+	return translate(step(nil, func(id int64) *sql.Row {
+		return tx.QueryRowContext(ctx, "SELECT "+recordColumns+" FROM records WHERE id = ?", id)
+	}, rows))
+}
+
+// refold compares a row with the fold of its records, and corrects it if t is given.
+func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference, error) {
+	recs, err := s.chain(get, r)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	fresh := *r
+	after := verdict.Fold(evidence(recs))
+	policy := s.policyOf(r.name)
+	sch := r.schedule()
+	if !policy.Wants(&after) || sch.NextPollAt.IsZero() {
+		sch = policy.Reschedule(nil, &after, sch)
+	}
+	fresh.lastObserved = 0
+	fresh.take(&after, sch, now)
+	if isOpen(fresh.state) && isOpen(r.state) {
+		fresh.state = r.state // awaiting and overdue differ by the clock alone
+	}
+	what := differences(r, &fresh)
+	if what == "" {
+		return nil, nil
+	}
+	d := &Difference{Account: r.name, SessionID: r.sessionID, What: what}
+	if t == nil {
+		return d, nil
+	}
+	if err := t.save(&fresh); err != nil {
+		return nil, err
+	}
+	t.recount(r.totals(), fresh.totals())
+	var changes []verdict.Change
+	switch {
+	case r.outcome == 0 && fresh.outcome != 0:
+		changes = append(changes, verdict.ChangeSettled)
+	case r.outcome != fresh.outcome:
+		changes = append(changes, verdict.ChangeReverified)
+	}
+	if r.flags&flagConflict == 0 && fresh.flags&flagConflict != 0 {
+		changes = append(changes, verdict.ChangeConflicted)
+	}
+	return d, t.announce(&fresh, &after, changes, now)
+}
+
+func isOpen(state int64) bool { return state == 1 || state == 2 }
+
+// differences names what of a row is not what it should be.
+func differences(have, want *row) string {
+	var list []string
+	add := func(what string, have, want any) {
+		list = append(list, fmt.Sprintf("%s: %v, should be %v", what, have, want))
+	}
+	if have.state != want.state {
+		add("state", text(verdict.States(), have.state), text(verdict.States(), want.state))
+	}
+	if have.outcome != want.outcome {
+		add("outcome", text(verdict.Outcomes(), have.outcome), text(verdict.Outcomes(), want.outcome))
+	}
+	if have.firstBy != want.firstBy {
+		add("first by", text(verdict.Sources(), have.firstBy), text(verdict.Sources(), want.firstBy))
+	}
+	for bit, name := range map[int64]string{flagConflict: "conflict", flagAgain: "awaiting again", flagUnknownWord: "unknown word"} {
+		if have.flags&bit != want.flags&bit {
+			add(name, have.flags&bit != 0, want.flags&bit != 0)
+		}
+	}
+	if have.graceUntil != want.graceUntil {
+		add("grace until", at(have.graceUntil), at(want.graceUntil))
+	}
+	if (have.nextPoll == 0) != (want.nextPoll == 0) {
+		add("next poll", at(have.nextPoll), at(want.nextPoll))
+	}
+	return strings.Join(list, "; ")
+}
+
+func text[T ~string](list []T, code int64) string {
+	w, err := word(list, code)
+	if err != nil {
+		return fmt.Sprint(code)
+	}
+	if w == "" {
+		return "none"
+	}
+	return string(w)
+}
