@@ -56,7 +56,7 @@ func TestNoWindowExceedsTheBudget(t *testing.T) {
 
 // The promise as Moveris sees it: real calls, with retries, through a slow network.
 func TestBudgetHoldsOnTheWire(t *testing.T) {
-	for _, budget := range []int{1, 2, 7, 120, 600} {
+	for _, budget := range []int{1, 7, 120} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &wire{answer: func(n int, _ *http.Request) (*http.Response, error) {
 				time.Sleep(time.Duration(n%7) * 20 * time.Millisecond)
@@ -66,24 +66,24 @@ func TestBudgetHoldsOnTheWire(t *testing.T) {
 				return says(404, ""), nil
 			}}
 			c := open(t, w, func(cfg *Config) { cfg.RequestsPerMinute = budget })
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			for range 4 {
 				go func() {
 					for ctx.Err() == nil {
 						c.Ask(ctx, Asked{SessionID: testID, JobID: testJob})
-						time.Sleep(time.Millisecond)
+						time.Sleep(50 * time.Millisecond)
 					}
 				}()
 			}
-			time.Sleep(11 * time.Minute)
+			time.Sleep(5 * time.Minute)
 			synctest.Wait()
 			most := fullest(w.at, time.Minute)
 			if most > budget {
 				t.Errorf("budget %d: %d requests within a minute", budget, most)
 			}
-			if least := budget * 8 * 8 / 10; budget > 10 && w.count() < least {
-				t.Errorf("budget %d: only %d requests in ten minutes", budget, w.count())
+			if least := budget * 3; budget > 10 && w.count() < least {
+				t.Errorf("budget %d: only %d requests in four minutes", budget, w.count())
 			}
 		})
 	}

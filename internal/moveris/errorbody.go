@@ -13,10 +13,14 @@ import (
 // code: what else is in there nobody knows.
 const errorBodyMax = 512
 
+const codeMax = 64
+
 var (
-	codeRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
+	// codeRE is the form of every code seen. It leaves out whatever could be a key or an
+	// id that a server sends back.
+	codeRE = regexp.MustCompile(`^[a-z]+(?:_[a-z]+)*$`)
 	// innerRE finds the code in a Python dict, or JSON, that was printed into a string.
-	innerRE = regexp.MustCompile(`['"](?:error|code)\\?['"]\s*:\s*\\?['"]([A-Za-z][A-Za-z0-9_.-]{0,63})\\?['"]`)
+	innerRE = regexp.MustCompile(`['"](?:error|code)\\?['"]\s*:\s*\\?['"]([a-z]+(?:_[a-z]+)*)\\?['"]`)
 	// waitRE finds retry_after in whatever surrounds it, cut off or not.
 	waitRE = regexp.MustCompile(`['"]retry_after\\?['"]\s*:\s*\\?['"]?([0-9]{1,30}(?:\.[0-9]{1,30})?)`)
 )
@@ -68,7 +72,7 @@ func firstErrorKey(list []byte) string {
 	var first string
 	elements(orNull(list), func(value []byte) {
 		members(value, func(key, _ []byte) {
-			if first == "" && codeRE.Match(key) {
+			if first == "" && len(key) <= codeMax && codeRE.Match(key) {
 				first = string(key)
 			}
 		})
@@ -86,7 +90,7 @@ func orNull(raw []byte) []byte {
 // asCode returns a JSON string that looks like a code, and "" for sentences.
 func asCode(raw []byte) string {
 	s, ok := unquote(raw)
-	if s = strings.TrimSpace(s); ok && codeRE.MatchString(s) {
+	if s = strings.TrimSpace(s); ok && len(s) <= codeMax && codeRE.MatchString(s) {
 		return s
 	}
 	return ""
@@ -95,6 +99,9 @@ func asCode(raw []byte) string {
 func inner(text string) string {
 	first := ""
 	for _, m := range innerRE.FindAllStringSubmatch(text, 8) {
+		if len(m[1]) > codeMax {
+			continue
+		}
 		if !isWrapper(m[1]) {
 			return m[1]
 		}

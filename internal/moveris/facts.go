@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/moverisd/moverisd/internal/verdict"
 )
@@ -92,22 +93,27 @@ func (t *typed) text(raw []byte) string {
 	return s
 }
 
+// wordMax is far above any known word; an unknown one is shown to people.
+const wordMax = 100
+
 // word reads a word in lower case. Only ASCII is lowered: Unicode has letters, such as
 // the Kelvin sign, that become ASCII ones, and a verdict must have been spelled out.
+// What is cut or replaced to be shown safely is no known word before and none after.
 func (t *typed) word(raw []byte) string {
 	s := strings.TrimSpace(t.text(raw))
-	if strings.IndexFunc(s, isUpper) < 0 {
-		return s
+	if len(s) > wordMax {
+		s = strings.ToValidUTF8(s[:wordMax], "")
 	}
 	return strings.Map(func(r rune) rune {
-		if isUpper(r) {
+		switch {
+		case 'A' <= r && r <= 'Z':
 			return r + 'a' - 'A'
+		case unicode.IsControl(r):
+			return unicode.ReplacementChar
 		}
 		return r
 	}, s)
 }
-
-func isUpper(r rune) bool { return 'A' <= r && r <= 'Z' }
 
 // no reports whether raw is an explicit false.
 func (t *typed) no(raw []byte) bool {

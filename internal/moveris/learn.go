@@ -33,12 +33,12 @@ func (c *Client) learn(r *route, ans RouteAnswer, x *exchange) {
 		}
 	case Settles, NullVerdict, UnknownWord, Unfinished:
 		r.last200At = now.UTC().Truncate(time.Millisecond)
-		c.readmit(r)
+		c.readmit(r, x.sentAt)
 	case NotFound:
 		// Of a route that was never denied, a 404 says nothing about the key: a gateway
 		// may answer so before it looks at it.
 		if r.denied != 0 || r == c.state.stopRoute || c.state.stopped == AccountNoCredits {
-			c.readmit(r)
+			c.readmit(r, x.sentAt)
 		}
 	}
 	if ans.Conclusion != Transport {
@@ -87,7 +87,7 @@ func (s *standing) note(ans RouteAnswer, now time.Time) {
 
 // deny disables a route. A 401 of one that once answered means the key.
 func (c *Client) deny(r *route, status int, now time.Time) {
-	r.denied, r.retryAt = status, now.Add(probeInterval)
+	r.denied, r.deniedAt, r.retryAt = status, time.Now(), now.Add(probeInterval)
 	if status == 401 && r.proven() {
 		c.stop(AccountDenied, r, &AnswerError{Status: status, Reason: "from a route that has answered before"}, now)
 	}
@@ -119,14 +119,16 @@ func (c *Client) stop(reason string, r *route, why error, now time.Time) {
 	if c.state.stopped == "" {
 		c.state.nextProbeAt = now.Add(probeInterval)
 	}
-	c.state.stopped, c.state.stopRoute = reason, r
+	c.state.stopped, c.state.stopRoute, c.state.stoppedAt = reason, r, time.Now()
 }
 
 // readmit takes a good answer of r as the end of its denial, and of the account's stop,
-// with all denials that led there.
-func (c *Client) readmit(r *route) {
-	r.denied = 0
-	if c.state.stopped == "" {
+// with all denials that led there. An answer to what was sent before is none to that.
+func (c *Client) readmit(r *route, sentAt time.Time) {
+	if r.denied != 0 && sentAt.After(r.deniedAt) {
+		r.denied = 0
+	}
+	if c.state.stopped == "" || sentAt.Before(c.state.stoppedAt) {
 		return
 	}
 	c.log.Info("account runs again", "account", c.account)

@@ -40,6 +40,7 @@ type route struct {
 	answers   map[string]int64
 	asked     bool      // in this process
 	denied    int       // 401 or 403, 0 while enabled
+	deniedAt  time.Time // monotonic
 	retryAt   time.Time // of a denied route
 	heldUntil time.Time // by a Retry-After
 	failure   string    // the failure last logged, empty if it answered since

@@ -23,8 +23,9 @@ var errHeld = errors.New("the account is stopped or was told to wait")
 type standing struct {
 	since time.Time // of the counts below
 
-	stopped     string // the reason, empty while it runs
-	stopRoute   *route // the route that said so
+	stopped     string    // the reason, empty while it runs
+	stopRoute   *route    // the route that said so
+	stoppedAt   time.Time // monotonic
 	nextProbeAt time.Time
 	heldUntil   time.Time // by a 429
 

@@ -162,7 +162,11 @@ func (p *Poller) ask(ctx context.Context, a Account, s Settings, asked moveris.A
 	for _, r := range reply.Routes {
 		sent += r.Requests
 	}
-	if sent == 0 {
+	if len(reply.Routes) == 0 && reply.RetryAt.IsZero() && ctx.Err() == nil {
+		// No route can be asked: they want a job id that is not known. Set aside for a
+		// backoff, it does not keep others from being asked.
+		reply.Routes = []moveris.RouteAnswer{{Conclusion: "no_route", Requests: 1}}
+	} else if sent == 0 {
 		return reply, store.Receipt{}, nil
 	}
 	// What was asked has cost a request; it is recorded even while stopping.
