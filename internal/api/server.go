@@ -50,8 +50,8 @@ type Deps struct {
 	// Replay reads a dead letter again: the session it belongs to now, or why it still cannot
 	// be used.
 	Replay func(context.Context, store.Loose) (sessionID, reason string, err error)
-	Now        func() time.Time
-	Log        *slog.Logger
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Server answers the calls of the local API.
@@ -83,29 +83,29 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // calls are all calls of the API.
 func (s *Server) calls() map[string]handler {
 	return map[string]handler{
-		"PUT /v1/sessions/{id}":                     s.putSession,
-		"POST /v1/sessions":                         s.postSessions,
-		"DELETE /v1/sessions/{id}":                  s.deleteSession,
-		"GET /v1/sessions/{id}":                     s.getSession,
-		"GET /v1/sessions":                          s.listSessions,
-		"POST /v1/sessions/{id}/observations":       s.postObservation,
-		"POST /v1/sessions/{id}/poll":               s.pollSession,
-		"GET /v1/events":                            s.listEvents,
-		"GET /v1/status":                            s.getStatus,
-		"GET /livez":                                s.livez,
-		"GET /readyz":                               s.readyz,
-		"GET /v1/admin/sessions/{id}/timeline":      s.timeline,
-		"POST /v1/admin/sweep":                      s.sweep,
-		"POST /v1/admin/reload":                     s.reload,
-		"POST /v1/admin/sessions/{id}/probe":        s.probe,
-		"POST /v1/admin/ack":                        s.ack,
-		"POST /v1/admin/sessions/{id}/erase":        s.erase,
-		"GET /v1/admin/deliveries":                  s.listDeliveries,
-		"GET /v1/admin/deliveries/{id}":             s.getDelivery,
-		"POST /v1/admin/deliveries/replay":          s.replay,
-		"POST /v1/admin/rebuild":                    s.rebuild,
-		"POST /v1/admin/verify":                     s.verify,
-		"POST /v1/admin/prune":                      s.prune,
+		"PUT /v1/sessions/{id}":                s.putSession,
+		"POST /v1/sessions":                    s.postSessions,
+		"DELETE /v1/sessions/{id}":             s.deleteSession,
+		"GET /v1/sessions/{id}":                s.getSession,
+		"GET /v1/sessions":                     s.listSessions,
+		"POST /v1/sessions/{id}/observations":  s.postObservation,
+		"POST /v1/sessions/{id}/poll":          s.pollSession,
+		"GET /v1/events":                       s.listEvents,
+		"GET /v1/status":                       s.getStatus,
+		"GET /livez":                           s.livez,
+		"GET /readyz":                          s.readyz,
+		"GET /v1/admin/sessions/{id}/timeline": s.timeline,
+		"POST /v1/admin/sweep":                 s.sweep,
+		"POST /v1/admin/reload":                s.reload,
+		"POST /v1/admin/sessions/{id}/probe":   s.probe,
+		"POST /v1/admin/ack":                   s.ack,
+		"POST /v1/admin/sessions/{id}/erase":   s.erase,
+		"GET /v1/admin/deliveries":             s.listDeliveries,
+		"GET /v1/admin/deliveries/{id}":        s.getDelivery,
+		"POST /v1/admin/deliveries/replay":     s.replay,
+		"POST /v1/admin/rebuild":               s.rebuild,
+		"POST /v1/admin/verify":                s.verify,
+		"POST /v1/admin/prune":                 s.prune,
 	}
 }
 

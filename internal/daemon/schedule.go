@@ -74,13 +74,20 @@ type job struct {
 	id    cron.EntryID
 }
 
-// add plans a job. do is given the daemon's context and the time of the next run.
+// add plans a job. do is given the daemon's context and the time of the next run. A run that
+// lasts beyond that time made cron skip its successor, which then follows at once.
 func (c *clock) add(spec string, do func(ctx context.Context, next time.Time)) (job, error) {
 	s, err := parseSchedule(spec)
 	if err != nil {
 		return job{}, err
 	}
-	id := c.cron.Schedule(s, cron.FuncJob(func() { do(c.ctx, s.Next(time.Now().UTC())) }))
+	id := c.cron.Schedule(s, cron.FuncJob(func() {
+		var next time.Time
+		for c.ctx.Err() == nil && !time.Now().Before(next) {
+			next = s.Next(time.Now().UTC())
+			do(c.ctx, next)
+		}
+	}))
 	return job{c, id}, nil
 }
 

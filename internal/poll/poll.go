@@ -139,7 +139,7 @@ func (p *Poller) sweepAccount(ctx context.Context, a Account, s Settings, until 
 	for _, d := range due {
 		// An account that stopped, or a sweep that reaches the next one, leaves the rest
 		// where it is.
-		if ctx.Err() != nil || !p.now().Before(until) || !a.Client.Usable(p.now()) {
+		if ctx.Err() != nil || !p.now().Before(until) || !a.Client.Usable(p.now()) || a.Client.Tokens(until) == 0 {
 			break
 		}
 		work <- d

@@ -87,6 +87,9 @@ func (in *Expectation) records(k *known, newJob bool) []record {
 	first := lastExpected(k.recs)
 	switch {
 	case first == nil:
+		if in.Again && !k.before.Open() {
+			mark.Verifications = k.before.Verifications + 1
+		}
 		return append(add, marked(mark))
 	case in.Again && !k.before.Open():
 		mark.Verifications, mark.Round = k.before.Verifications+1, first.Round+1

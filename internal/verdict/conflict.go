@@ -2,9 +2,10 @@ package verdict
 
 import "slices"
 
-// replayMax bounds the look back of [conflict]; it is far more than any session has that
-// is not one id used for everything.
-const replayMax = 256
+// replayMax bounds the look back of [conflict], which costs a grouping for each hearing.
+// Only an id that is used for everything has more of them; beyond it, a contradiction
+// counts while it stands.
+const replayMax = 64
 
 // contradicted is the second half of rule 3: two verdicts that differ within one
 // verification, whoever said them.

@@ -16,8 +16,8 @@
 //  1. [verifications] groups observations into verifications, the single runs
 //     of a check.
 //  2. [current] picks the verification that counts: the latest by Moveris' time.
-//  3. [speaker] picks who speaks for a verification, and [contradicted] says
-//     whether two verdicts within it differ.
+//  3. [speaker] picks who speaks for a verification, and [conflict] says whether
+//     two verdicts contradict each other, or ever did.
 //  4. [Observation.Ends] says what ends a session, and what never does.
 //  5. [Concerns] says whose answer an answer is.
 //

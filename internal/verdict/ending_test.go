@@ -108,12 +108,15 @@ func TestUnknownWordIsShown(t *testing.T) {
 
 // The same bytes read as a job's and as a session's are two observations.
 func TestSameBytesOfTwoForms(t *testing.T) {
-	a, b := session(1, "failed", ""), job(1, "failed", "")
+	a, b := job(1, "expired", ""), session(1, "expired", "")
 	b.Digest = a.Digest
-	if s := foldAll(t, a, b); s.Outcome != Failed {
-		t.Errorf("outcome %q", s.Outcome)
+	if s := foldAll(t, a, b); s.Outcome != Expired || s.UnknownWord != "expired" {
+		t.Errorf("outcome %q, unknown word %q", s.Outcome, s.UnknownWord)
 	}
 	if !(evidence(a)).Adds(&b) {
-		t.Error("the job's word adds nothing")
+		t.Error("the session's word adds nothing")
 	}
+	null, failed := session(700, "failed", ""), job(700, "failed", "")
+	failed.Digest = null.Digest
+	foldAll(t, submitted(0, "live"), null, failed)
 }

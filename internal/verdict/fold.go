@@ -24,7 +24,7 @@ type Session struct {
 	FirstBy    Source    // who told that first
 	ToldAt     map[Source]time.Time
 
-	Conflict      bool
+	Conflict      bool // a contradiction stands, or once stood: see [conflict]
 	Verifications int  // ended ones
 	AwaitingAgain bool // settled, and one more verification is expected
 	UnknownWord   string

@@ -38,7 +38,7 @@ func (s *Session) expect(marks []Mark) (need, last *Mark) {
 		if m.At.After(s.LastObservedAt) {
 			s.LastObservedAt = m.At
 		}
-		if last == nil || m.after(last) {
+		if m.Kind.rank() >= 0 && (last == nil || m.after(last)) {
 			last = m
 		}
 		if m.Kind != Expected {

@@ -34,7 +34,8 @@ const (
 	NoAnswer Answer = iota
 	// NotThere means that every usable route answered with 404 or an unfinished status.
 	NotThere
-	// Said means that a route answered for this session with more than that.
+	// Said means that a route answered for this session with more than that. Whether it
+	// told anything of what is waited for, the fold knows: see [Policy.AfterAttempt].
 	Said
 )
 
@@ -96,7 +97,7 @@ type Decision struct {
 // AfterAttempt decides what follows from an attempt about a session; s is the session
 // with what the attempt has told. now is the time of the answer; jitter, from 0 up to but
 // not including 1, lengthens the backoff by up to a fifth. A session is given up only at
-// or after its deadline, by an answer, after [AnswersMin] of them.
+// or after its deadline, by an answer that told nothing, after [AnswersMin] of them.
 func (p Policy) AfterAttempt(s *Session, sch Schedule, a Answer, now time.Time, jitter float64) Decision {
 	if !p.Wants(s) {
 		sch.NextPollAt = time.Time{}

@@ -3,6 +3,8 @@ package verdict
 import (
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 var policy = Policy{GracePeriod: time.Minute, GiveUpAfter: 24 * time.Hour, BackoffMin: 15 * time.Second, BackoffMax: time.Hour}
@@ -169,4 +171,35 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("attempt %d: %v", n, d)
 		}
 	}
+}
+
+// Giving up takes the deadline and three answers, whatever happens in between.
+func TestPropertyGiveUp(t *testing.T) {
+	check(t, func(t *rapid.T) {
+		s := Fold(evidence(expected(0, 60, 1, 1)))
+		sch := policy.Reschedule(nil, &s, Schedule{})
+		answers := 0
+		for range rapid.IntRange(1, 60).Draw(t, "attempts") {
+			now := sch.NextPollAt.Add(sec(rapid.SampledFrom([]float64{0, 1, 15, 3600}).Draw(t, "late")))
+			a := rapid.SampledFrom([]Answer{NoAnswer, NotThere}).Draw(t, "answer")
+			d := policy.AfterAttempt(&s, sch, a, now, rapid.Float64Range(0, .999).Draw(t, "jitter"))
+			if a == NotThere {
+				answers++
+			}
+			if d.Schedule.Answered != answers || d.Schedule.Attempts != answers {
+				t.Fatalf("%d answers: %+v", answers, d.Schedule)
+			}
+			due := a == NotThere && answers >= AnswersMin && !now.Before(at(60).Add(policy.GiveUpAfter))
+			if d.GiveUp != due {
+				t.Fatalf("give up %v at %v after %d answers", d.GiveUp, now, answers)
+			}
+			if d.GiveUp {
+				return
+			}
+			if w := d.Schedule.NextPollAt.Sub(now); w < policy.BackoffMin || w > policy.BackoffMax*6/5+time.Second {
+				t.Fatalf("a wait of %v", w)
+			}
+			sch = d.Schedule
+		}
+	})
 }

@@ -103,13 +103,16 @@ const (
 	GaveUpMark MarkKind = "gave_up"
 )
 
-// rank orders marks that were made in the same millisecond.
+// rank orders marks that were made in the same millisecond. It is negative for a kind
+// that is not known, which means nothing.
 func (k MarkKind) rank() int {
 	switch k {
 	case Expected:
 		return 0
 	case GaveUpMark:
 		return 1
+	case CalledOff:
+		return 2
 	}
-	return 2
+	return -1
 }
