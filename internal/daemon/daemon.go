@@ -82,6 +82,9 @@ func Run(ctx context.Context, o Options) error {
 	if d.certs, err = loadCertificates(cfg.Webhook.TLSCert, cfg.Webhook.TLSKey); err != nil {
 		return &configError{err}
 	}
+	if err := checkSocket(cfg); err != nil && len(in["api"]) == 0 {
+		return err
+	}
 	if d.store, err = store.Open(ctx, store.Options{Path: cfg.Store.Path, Policy: policies(cfg), Logger: d.log}); err != nil {
 		return err
 	}

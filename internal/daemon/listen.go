@@ -74,6 +74,19 @@ func sameTCP(a net.Addr, want string) bool {
 	return w.IP == nil || w.IP.Equal(have.IP) || w.IP.IsUnspecified() && have.IP.IsUnspecified()
 }
 
+// checkSocket refuses what would keep listenAPI from making the API's socket, before the store
+// is touched.
+func checkSocket(cfg *config.Config) error {
+	path := cfg.API.Socket
+	if dir := filepath.Dir(path); !isDir(dir) {
+		return &configError{fmt.Errorf("the directory %s of api.socket does not exist; create it, or set api.socket", dir)}
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {
+		return &configError{fmt.Errorf("%s (api.socket) is there and is no socket; remove it, or set api.socket", path)}
+	}
+	return nil
+}
+
 // listenAPI makes the unix socket of the API. A socket that nobody answers is a leftover of
 // a killed daemon and is replaced.
 func listenAPI(cfg *config.Config, in inherited) (net.Listener, error) {
@@ -82,13 +95,7 @@ func listenAPI(cfg *config.Config, in inherited) (net.Listener, error) {
 	if ln != nil || err != nil {
 		return ln, err
 	}
-	if dir := filepath.Dir(path); !isDir(dir) {
-		return nil, &configError{fmt.Errorf("the directory %s of api.socket does not exist; create it, or set api.socket", dir)}
-	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&fs.ModeSocket == 0 {
-			return nil, &configError{fmt.Errorf("%s (api.socket) is there and is no socket; remove it, or set api.socket", path)}
-		}
+	if _, err := os.Lstat(path); err == nil {
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 			c.Close()
 			return nil, fmt.Errorf("another program answers on %s (api.socket); stop it, or set another path", path)
