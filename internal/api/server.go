@@ -131,7 +131,8 @@ func (s *Server) limited(h handler) http.Handler {
 // unbounded are the calls that may take as long as they need: they end with their caller.
 func unbounded(pattern string) bool {
 	switch pattern {
-	case "POST /v1/sessions", "GET /v1/events", "POST /v1/admin/rebuild", "POST /v1/admin/verify", "POST /v1/admin/prune":
+	case "POST /v1/sessions", "GET /v1/events", "POST /v1/admin/rebuild", "POST /v1/admin/verify", "POST /v1/admin/prune",
+		"GET /v1/admin/backup":
 		return true
 	}
 	return false

@@ -55,8 +55,7 @@ type daemon struct {
 	mu       sync.Mutex // guards the fields below
 	cfg      *config.Config
 	accounts []account
-	sweeping job
-	pruning  job
+	plans    plans
 }
 
 // Run runs moverisd until ctx ends, then stops in order. A nil error means a clean stop; see
@@ -130,7 +129,7 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 		return err
 	}
 	d.clock.cron.Start()
-	go d.sweeping.now() // the first sweep; cron would wait for one interval
+	go d.plans.sweep.now() // the first sweep; cron would wait for one interval
 	d.log.Info("ready", "version", d.version, "webhook", webhookLn.Addr().String(), "path", d.cfg.Webhook.Path,
 		"socket", apiLn.Addr().String(), "store", d.store.Path(), "accounts", len(d.accounts))
 	notifyReady()
@@ -139,24 +138,40 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	return d.wait(ctx, cancel, failed)
 }
 
-// plan puts the jobs into the clock, in place of earlier ones.
+// plan puts the jobs into the clock, in place of earlier ones. If one cannot be planned the
+// earlier ones stay.
 func (d *daemon) plan() error {
 	cfg, _ := d.current()
-	sweeping, err := d.clock.add(cfg.Poll.Schedule, d.sweep)
-	if err != nil {
-		return &configError{err}
-	}
-	pruning, err := d.clock.add(cfg.Retention.Schedule, d.pruneJob)
-	if err != nil {
-		sweeping.remove()
-		return &configError{err}
+	var fresh plans
+	for _, p := range []struct {
+		job  *job
+		spec string
+		do   func(ctx context.Context, next time.Time)
+	}{
+		{&fresh.sweep, cfg.Poll.Schedule, d.sweep},
+		{&fresh.prune, cfg.Retention.Schedule, d.pruneJob},
+		{&fresh.backup, cfg.Backup.Schedule, d.backupJob},
+	} {
+		var err error
+		if *p.job, err = d.clock.add(p.spec, p.do); err != nil {
+			fresh.remove()
+			return &configError{err}
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sweeping.remove()
-	d.pruning.remove()
-	d.sweeping, d.pruning = sweeping, pruning
+	d.plans.remove()
+	d.plans = fresh
 	return nil
+}
+
+// plans are the jobs that the configuration times.
+type plans struct{ sweep, prune, backup job }
+
+func (p plans) remove() {
+	for _, j := range []job{p.sweep, p.prune, p.backup} {
+		j.remove()
+	}
 }
 
 // doubt holds the clock against the Date of an answer and reports whether it is in doubt.
@@ -245,7 +260,7 @@ func (d *daemon) names() []string {
 func (d *daemon) nextSweep() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sweeping.next()
+	return d.plans.sweep.next()
 }
 
 // sweepInterval is the time between the next two sweeps.

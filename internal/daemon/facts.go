@@ -132,7 +132,7 @@ func (d *daemon) report(ctx context.Context) status.Report {
 	}
 	f.Poll = d.pollFacts(now)
 	f.Poll.Due = f.Due
-	f.ConfigRejected, f.ListenerErr = d.notes.read()
+	f.ConfigRejected, f.ListenerErr, f.BackupErr = d.notes.read()
 	f.ClockDoubted = d.guard.inDoubt()
 	return d.tracker.Judge(f)
 }
@@ -167,12 +167,19 @@ type notes struct {
 	mu       sync.Mutex
 	rejected string
 	listener error
+	backup   error
 }
 
-func (n *notes) read() (string, error) {
+func (n *notes) read() (rejected string, listener, backup error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.rejected, n.listener
+	return n.rejected, n.listener, n.backup
+}
+
+func (n *notes) setBackup(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.backup = err
 }
 
 func (n *notes) setRejected(why string) {

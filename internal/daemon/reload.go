@@ -49,7 +49,8 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	d.poller.Configure(pollSettings(cfg, fresh, d.doubt))
 	d.handler.Configure(webhookSettings(cfg))
 	d.api.SetPolicy(policies(cfg))
-	if cfg.Poll.Schedule != old.Poll.Schedule || cfg.Retention.Schedule != old.Retention.Schedule {
+	if cfg.Poll.Schedule != old.Poll.Schedule || cfg.Retention.Schedule != old.Retention.Schedule ||
+		cfg.Backup.Schedule != old.Backup.Schedule {
 		return d.plan()
 	}
 	return nil

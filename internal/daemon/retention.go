@@ -40,3 +40,21 @@ func (d *daemon) replay(ctx context.Context, l store.Loose) (sessionID, reason s
 	copy(in.Digest[:], l.Digest)
 	return d.handler.Replay(ctx, in)
 }
+
+// backupJob is the job of the backup schedule.
+func (d *daemon) backupJob(ctx context.Context, _ time.Time) {
+	cfg, _ := d.current()
+	if cfg.Backup.Dir == "" {
+		return
+	}
+	path, err := d.store.BackupInto(ctx, cfg.Backup.Dir, cfg.Backup.Keep, time.Now())
+	if ctx.Err() != nil {
+		return
+	}
+	d.notes.setBackup(err)
+	if err != nil {
+		d.log.Error("the backup failed", "err", err)
+		return
+	}
+	d.log.Info("backed up", "path", path)
+}

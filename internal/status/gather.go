@@ -35,6 +35,7 @@ type Facts struct {
 	Forward  []Forward
 
 	StoreErr       error
+	BackupErr      error    // why the last backup failed
 	ClockDoubted   bool     // the wall clock has jumped and nothing has confirmed it since
 	Stopped        bool     // the daemon does not run
 	ConfigRejected string   // why the last reload was refused

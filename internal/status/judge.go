@@ -214,6 +214,10 @@ func judgeConfig(f Facts) []Reason {
 		out = append(out, reason("clock_jump", Degraded, "check the machine's time synchronisation; it clears when the API's Date agrees",
 			"the clock has jumped, or the store is older than the clock says; nothing is given up or pruned meanwhile"))
 	}
+	if f.BackupErr != nil {
+		out = append(out, reason("backup_failed", Degraded, "check [backup] dir: is it there, writable for the service, and is there space?",
+			"the last backup failed: %v", f.BackupErr))
+	}
 	if f.ConfigRejected == "" {
 		return out
 	}

@@ -124,7 +124,7 @@ func (s *Store) connect(ctx context.Context) error {
 	if s.writer, err = sql.Open("sqlite", dsn(s.path, false)); err != nil {
 		return err
 	}
-	s.writer.SetMaxOpenConns(2) // the writer's own and the checkpointer's
+	s.writer.SetMaxOpenConns(3) // the writer's own, the checkpointer's, a backup's
 	if s.reader, err = sql.Open("sqlite", dsn(s.path, true)); err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// Restored says what a restore has done.
+type Restored struct {
+	Backup   Info
+	StoreID  string    // the new identity
+	Aside    string    // where the store that was there has gone, empty if there was none
+	Salvaged int64     // observations and marks taken over from it
+	Lost     string    // why nothing more could be read from it, empty if all was read
+	From     time.Time // beginning of the time not covered, zero if there is none
+	Until    time.Time // its end
+}
+
+// Restore replaces a store whose daemon is stopped by a backup. The file that was there is
+// kept aside; what can still be read from it is applied to the restored store first. The
+// store gets a new identity, so that consumers of its events notice.
+func Restore(ctx context.Context, path, backup string, policy func(string) verdict.Policy, now time.Time) (Restored, error) {
+	var out Restored
+	useOFDLocks()
+	l, err := lockStore(path)
+	if err != nil {
+		return out, err
+	}
+	defer l.release()
+	if out.Backup, err = Inspect(ctx, backup); err != nil {
+		return out, fmt.Errorf("the backup cannot be used: %w", err)
+	}
+	fresh := path + ".restoring"
+	if err := copyFile(backup, fresh); err != nil {
+		return out, fmt.Errorf("copy the backup: %w", err)
+	}
+	defer os.Remove(fresh)
+	if exists(path) {
+		out.Aside = path + ".bad-" + now.UTC().Format("20060102T150405Z")
+		if err := moveAside(path, out.Aside); err != nil {
+			return out, fmt.Errorf("keep the store aside: %w", err)
+		}
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return out, fmt.Errorf("put the backup in place: %w", err)
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return out, err
+	}
+	return out, out.fill(ctx, path, policy, now, l)
+}
+
+// fill gives the restored store its new identity and what could be salvaged.
+func (out *Restored) fill(ctx context.Context, path string, policy func(string) verdict.Policy, now time.Time, l *lock) error {
+	s, err := open(ctx, Options{Path: path, Policy: policy, Logger: slog.New(slog.DiscardHandler)}, l)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.queue.stop()
+		s.disconnect()
+	}()
+	if out.StoreID, err = newStoreID(); err != nil {
+		return err
+	}
+	if err := s.queue.do(ctx, func(t *txn) error {
+		return t.exec("UPDATE meta SET value = ? WHERE key = 'store_id'", out.StoreID)
+	}); err != nil {
+		return fmt.Errorf("give the store its new id: %w", err)
+	}
+	var newest time.Time
+	if out.Aside != "" {
+		out.Salvaged, newest, err = s.salvage(ctx, out.Aside)
+		if err != nil {
+			out.Lost = err.Error()
+		}
+	}
+	if out.From = out.Backup.Newest; newest.After(out.From) {
+		out.From = newest
+	}
+	out.Until = now
+	return nil
+}
+
+// moveAside renames a database with its log.
+func moveAside(path, aside string) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if exists(path + suffix) {
+			errs = append(errs, os.Rename(path+suffix, aside+suffix))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// copyFile copies to a new file only its owner can read, and fsyncs it.
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
