@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkSocket(cfg); err != nil && len(in["api"]) == 0 {
 		return err
 	}
-	if d.store, err = store.Open(ctx, store.Options{Path: cfg.Store.Path, Policy: policies(cfg), Logger: d.log}); err != nil {
+	if err := d.openStore(ctx, webhookLn); err != nil {
 		return err
 	}
 	defer d.closeStore()

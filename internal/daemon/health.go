@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,11 +12,23 @@ import (
 	"path/filepath"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/moverisd/moverisd/internal/status"
+	"github.com/moverisd/moverisd/internal/store"
 )
 
 // healthInterval is how often the daemon looks at itself and writes status.json.
 const healthInterval = 15 * time.Second
+
+// lookInterval is healthInterval, or a third of systemd's watchdog where that is shorter.
+func lookInterval() time.Duration {
+	watchdog, err := sd.SdWatchdogEnabled(false)
+	if err != nil || watchdog == 0 {
+		return healthInterval
+	}
+	return min(healthInterval, watchdog/3)
+}
 
 // startHealth looks at the daemon's health until the returned function is called, which
 // waits for the last look to end.
@@ -24,7 +37,7 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(healthInterval)
+		tick := time.NewTicker(lookInterval())
 		defer tick.Stop()
 		level := status.OK
 		for {
@@ -42,19 +55,18 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 	}
 }
 
-// look judges once, tells the log where the level has changed, and writes status.json.
+// look judges once, tells the log where the level has changed, writes status.json, and beats
+// for systemd's watchdog if the daemon does its work.
 func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) status.Level {
 	if jump := d.guard.look(time.Now()); jump != 0 {
 		d.log.Warn("the clock has jumped", "by", jump.Round(time.Second))
 	}
-	if err := d.store.Ping(ctx); err != nil && ctx.Err() == nil {
-		d.log.Error("the store does not commit", "err", err)
-	}
-	err := d.checkListener(ctx, addr)
+	commitErr := d.checkCommit(ctx)
+	listenErr := d.checkListener(ctx, addr)
 	if ctx.Err() != nil {
 		return before
 	}
-	d.notes.setListener(err)
+	d.notes.setListener(listenErr)
 	r := d.report(ctx)
 	if ctx.Err() != nil {
 		return before
@@ -65,11 +77,38 @@ func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) s
 		}
 		d.log.Info("health is "+string(r.Level), "before", before)
 	}
-	notifyStatus(fmt.Sprintf("%s: awaiting %d, overdue %d", r.Level, r.Sessions.Awaiting, r.Sessions.Overdue))
+	notifyStatus(r.Line())
 	if err := writeStatus(filepath.Join(filepath.Dir(d.store.Path()), "status.json"), r); err != nil {
 		d.log.Debug("write status.json", "err", err)
 	}
+	d.beat(commitErr, listenErr, d.pollFacts(time.Now()).Late)
 	return r.Level
+}
+
+// beat tells systemd's watchdog that all is well, or the log what is not: no beat means that
+// systemd will restart the daemon.
+func (d *daemon) beat(commitErr, listenErr error, late bool) {
+	switch {
+	case commitErr != nil && !passing(commitErr):
+		d.log.Error("no beat for the watchdog: the store does not commit", "err", commitErr)
+	case listenErr != nil:
+		d.log.Error("no beat for the watchdog: the listener does not answer", "err", listenErr)
+	case late:
+		d.log.Error("no beat for the watchdog: sweeps do not tick")
+	default:
+		notifyBeat()
+	}
+}
+
+// passing reports whether a restart would not mend what keeps the store from committing: a
+// full disk is no reason for one.
+func passing(err error) bool { return errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrBusy) }
+
+// checkCommit commits something empty.
+func (d *daemon) checkCommit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return d.store.Ping(ctx)
 }
 
 // checkListener asks the webhook listener something it must refuse.

@@ -85,6 +85,12 @@ func (r Report) account(w io.Writer, a Account, now time.Time) {
 	}
 }
 
+// Line is the report in one line, for systemctl status.
+func (r Report) Line() string {
+	return fmt.Sprintf("%s: awaiting %d, overdue %d, last sweep %s", r.Level, r.Sessions.Awaiting, r.Sessions.Overdue,
+		ago(parse(r.AsOf), r.Poll.LastSweepAt))
+}
+
 // Nagios writes the one line of a monitoring plugin with performance data.
 func (r Report) Nagios(w io.Writer) error {
 	words := map[Level]string{OK: "OK", Degraded: "WARNING", Failing: "CRITICAL", Unknown: "UNKNOWN"}
