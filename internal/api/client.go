@@ -25,6 +25,8 @@ const (
 	// slowCall is for calls that ask Moveris or wait; the server gives up before it does.
 	slowCall  = callTimeout + waitMax + 5*time.Second
 	answerMax = 64 << 20 // in bytes
+	// maintenanceMax is for calls that walk the whole store.
+	maintenanceMax = 6 * time.Hour
 )
 
 // ErrNotRunning says that certainly nobody serves the socket: it is not there, or nobody

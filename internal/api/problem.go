@@ -35,6 +35,9 @@ func problem(status int, format string, args ...any) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
+// Refuse makes an error that tells the caller why a call cannot be done now (409).
+func Refuse(text string) error { return problem(http.StatusConflict, "%s", text) }
+
 // problemOf maps an error to what the caller is told.
 func (s *Server) problemOf(err error) *Problem {
 	var p *Problem

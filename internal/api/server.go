@@ -106,6 +106,7 @@ func (s *Server) calls() map[string]handler {
 		"POST /v1/admin/rebuild":               s.rebuild,
 		"POST /v1/admin/verify":                s.verify,
 		"POST /v1/admin/prune":                 s.prune,
+		"GET /v1/admin/backup":                 s.backup,
 	}
 }
 

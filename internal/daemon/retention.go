@@ -2,20 +2,18 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/moverisd/moverisd/internal/api"
 	"github.com/moverisd/moverisd/internal/store"
 	"github.com/moverisd/moverisd/internal/webhook"
 )
-
-var errClock = errors.New("the clock is in doubt; nothing is pruned before the API's Date confirms it")
 
 // prune applies the retention. While the clock is in doubt it waits.
 func (d *daemon) prune(ctx context.Context, all bool) (store.Pruned, error) {
 	d.guard.look(time.Now())
 	if d.guard.inDoubt() {
-		return store.Pruned{}, errClock
+		return store.Pruned{}, api.Refuse("the clock is in doubt; nothing is pruned before the API's Date confirms it")
 	}
 	cfg, _ := d.current()
 	return d.store.Prune(ctx, store.Retention{Settled: cfg.Retention.Settled, DeadLetters: cfg.Retention.DeadLetters,

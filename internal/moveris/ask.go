@@ -3,6 +3,7 @@ package moveris
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -40,8 +41,10 @@ func (c *Client) Ask(ctx context.Context, a Asked) Reply {
 	targets, probing := c.plan(a)
 	var silent []target
 	spoke, denied := false, false
+	retries := quickRetries // of the attempt, whichever route needs them
 	for _, t := range targets {
-		ans, told := c.askRoute(ctx, t, a, probing)
+		ans, told := c.askRoute(ctx, t, a, probing, retries)
+		retries -= max(ans.Requests-1, 0)
 		if ans.Conclusion == "" {
 			continue
 		}
@@ -71,6 +74,20 @@ func (c *Client) Ask(ctx context.Context, a Asked) Reply {
 	return rep
 }
 
+// Askable reports whether asking about a session now can lead to a request, or to the
+// finding that no route ever will. Sessions whose routes must all be left alone are none: in
+// a sweep they would take the places of others.
+func (c *Client) Askable(a Asked) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	targets := inOrder(c.routes, c.base, a)
+	if len(targets) == 0 || c.state.stopped != "" {
+		return true
+	}
+	return slices.ContainsFunc(targets, func(t target) bool { return t.route.usableAt(now).IsZero() })
+}
+
 // bears reports whether a conclusion is a word about the session.
 func bears(conclusion string) bool {
 	switch conclusion {
@@ -90,14 +107,15 @@ func final(conclusion string) bool {
 	return false
 }
 
-// askRoute asks one route through its gates and takes note of what it said. The
-// conclusion is empty if the route is not usable.
-func (c *Client) askRoute(ctx context.Context, t target, a Asked, probing bool) (RouteAnswer, *Told) {
+// askRoute asks one route through its gates and takes note of what it said; retries is how
+// many quick retries are left to the attempt. The conclusion is empty if the route is not
+// usable.
+func (c *Client) askRoute(ctx context.Context, t target, a Asked, probing bool, retries int) (RouteAnswer, *Told) {
 	m, skipped := c.enter(t.route, probing)
 	var x *exchange
 	switch m {
 	case freely:
-		if x = c.fetchGuarded(ctx, t); x == nil {
+		if x = c.fetchGuarded(ctx, t, retries); x == nil {
 			skipped = SkippedBreaker
 		}
 	case once:
@@ -118,9 +136,9 @@ func (c *Client) askRoute(ctx context.Context, t target, a Asked, probing bool) 
 }
 
 // fetchGuarded asks a route through its breaker. It returns nil if that is open.
-func (c *Client) fetchGuarded(ctx context.Context, t target) *exchange {
+func (c *Client) fetchGuarded(ctx context.Context, t target, retries int) *exchange {
 	x, err := t.route.breaker.Execute(func() (*exchange, error) {
-		x := c.fetch(ctx, t.url, t.route.retries(), true, func() error { return c.gate(false) })
+		x := c.fetch(ctx, t.url, min(t.route.retries(), max(retries, 0)), true, func() error { return c.gate(false) })
 		return x, x.failure()
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {

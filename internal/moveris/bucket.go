@@ -9,6 +9,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// errRetired says that another client has taken over the account.
+var errRetired = errors.New("the account has a new client")
+
 // errNoToken says that the caller's deadline comes before the next token.
 var errNoToken = errors.New("no token of the request budget before the deadline")
 
@@ -39,6 +42,7 @@ type bucket struct {
 	slowedAt time.Time
 	stepAt   time.Time
 	sent     []time.Time // within the last minute, oldest first
+	retired  bool        // for good: another bucket grants the account's requests
 }
 
 // newBucket returns an empty bucket. learned is the rate that an earlier process was
@@ -75,9 +79,9 @@ func (b *bucket) take(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for {
-		wait := b.try()
+		wait, err := b.try()
 		if wait == 0 {
-			return nil
+			return err
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return errNoToken
@@ -92,16 +96,25 @@ func (b *bucket) take(ctx context.Context) error {
 	}
 }
 
-func (b *bucket) try() time.Duration {
+func (b *bucket) try() (time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.retired {
+		return 0, errRetired
+	}
 	now := time.Now()
 	wait := b.tryAt(now)
 	if wait == 0 {
 		b.forget(now)
 		b.sent = append(b.sent, now)
 	}
-	return wait
+	return wait, nil
+}
+
+func (b *bucket) retire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retired = true
 }
 
 // tryAt spends a token, or returns how long the next one takes to come. Nothing is ever
@@ -152,6 +165,9 @@ func (b *bucket) grants(hold, until time.Duration) int {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.retired {
+		return 0
+	}
 	limit := float64(b.limiter.Limit())
 	tokens := min(b.limiter.TokensAt(time.Now())+limit*hold.Seconds(), float64(b.limiter.Burst()))
 	return max(0, int(tokens+limit*(until-hold).Seconds()))

@@ -116,6 +116,7 @@ func (k *call) do(url string, header http.Header) (*http.Response, error) {
 	case k.ctx.Err() != nil:
 		return nil, fmt.Errorf("%w: %w", errWithdrawn, context.Cause(k.ctx))
 	case errors.Is(context.Cause(ctx), errNoToken):
+		// The request that was not paid for was cut off by us.
 		return nil, fmt.Errorf("%w: %w", errWithdrawn, errNoToken)
 	case ctx.Err() != nil:
 		return nil, errCallTimeout

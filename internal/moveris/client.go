@@ -138,6 +138,11 @@ func (c *Client) Close() {
 	}
 }
 
+// Retire ends the client's budget, because a new client asks for the account from now on:
+// two buckets would grant twice the budget. What was sent is still answered; nothing more
+// is sent.
+func (c *Client) Retire() { c.bucket.retire() }
+
 // ownTransport returns a transport with a limit on everything but the time of a whole
 // request, which is the attempt's.
 func ownTransport(roots *x509.CertPool) *http.Transport {

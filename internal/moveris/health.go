@@ -26,14 +26,19 @@ type RouteStats struct {
 // Health is how an account stands, for status and metrics.
 type Health struct {
 	Account     string
-	Breaker     string    // "closed", "half-open", "open" (no route can be asked), "stopped"
+	Breaker     string    // "closed", "half-open", "open" (nothing but failures lately), "stopped"
 	Reason      string    // AccountDenied or AccountNoCredits if stopped
 	NextProbeAt time.Time // of a stopped account
 	HeldUntil   time.Time // by a 429, zero if not held
 
 	LastStatus   int // 0 before the first answer
 	LastAnswerAt time.Time
-	FailingSince time.Time     // of the unbroken run of transport errors and 5xx, zero if none
+	FailingSince time.Time // of the unbroken run of transport errors and 5xx, zero if none
+
+	// UselessSince begins the unbroken run of at least five calls that told nothing of any
+	// session, whatever the reason: a maintenance page with status 200 fails no breaker. Zero
+	// if there is none.
+	UselessSince time.Time
 	ClockSkew    time.Duration // their clock minus ours, whole seconds, from the last answer
 
 	UsedLastMinute  int
@@ -72,6 +77,9 @@ func (c *Client) Health() Health {
 		Since: s.since, TransportErrors: s.transportErrors, ServerErrors: s.serverErrors,
 		RateLimited: s.rateLimited, LastRateLimitedAt: s.lastRateLimitedAt,
 	}
+	if s.useless >= breakerTrips {
+		h.UselessSince = s.uselessSince
+	}
 	if s.heldUntil.After(c.now()) {
 		h.HeldUntil = s.heldUntil
 	}
@@ -88,17 +96,21 @@ func (c *Client) Health() Health {
 	return h
 }
 
-// breaker sums the routes up: the account is as well as the best of its enabled ones.
+// breaker sums the routes up. A route that is not asked, for want of job ids, stays closed
+// throughout an outage; it has no say while nothing but failures came from the others.
 func (s *standing) breaker(routes []*route) string {
 	if s.stopped != "" {
 		return "stopped"
 	}
-	best := gobreaker.StateOpen
+	best, worst := gobreaker.StateOpen, gobreaker.StateClosed
 	for _, r := range routes {
 		// The states are numbered closed, half-open, open.
 		if r.denied == 0 {
-			best = min(best, r.breaker.State())
+			best, worst = min(best, r.breaker.State()), max(worst, r.breaker.State())
 		}
+	}
+	if s.failures >= breakerTrips {
+		return worst.String()
 	}
 	return best.String()
 }

@@ -60,14 +60,7 @@ func countedAs(ans RouteAnswer) string {
 
 // note keeps the account's figures.
 func (s *standing) note(ans RouteAnswer, now time.Time) {
-	switch ans.Conclusion {
-	case Transport, ServerError:
-		if s.failingSince.IsZero() {
-			s.failingSince = now
-		}
-	default:
-		s.failingSince = time.Time{}
-	}
+	s.noteRuns(ans.Conclusion, now)
 	if ans.Conclusion == Transport {
 		s.transportErrors++
 		return
@@ -82,6 +75,24 @@ func (s *standing) note(ans RouteAnswer, now time.Time) {
 	case RateLimited:
 		s.rateLimited++
 		s.lastRateLimitedAt = now
+	}
+}
+
+// noteRuns keeps the two runs of bad calls: those in which the API did not work, and those
+// in which it may have worked but was of no use.
+func (s *standing) noteRuns(conclusion string, now time.Time) {
+	switch {
+	case conclusion != Transport && conclusion != ServerError:
+		s.failures, s.failingSince = 0, time.Time{}
+	default:
+		if s.failures++; s.failures == 1 {
+			s.failingSince = now
+		}
+	}
+	if bears(conclusion) {
+		s.useless, s.uselessSince = 0, time.Time{}
+	} else if s.useless++; s.useless == 1 {
+		s.uselessSince = now
 	}
 }
 

@@ -32,6 +32,9 @@ type standing struct {
 	lastStatus   int
 	lastAnswerAt time.Time
 	failingSince time.Time // of the unbroken run of transport errors and 5xx
+	failures     int       // calls in that run, over all routes
+	uselessSince time.Time // of the unbroken run of calls that told nothing of any session
+	useless      int       // calls in that run
 	skew         time.Duration
 
 	transportErrors, serverErrors, rateLimited int64

@@ -6,8 +6,9 @@
 // and what follows from it is decided in package verdict. The request budget, the routes
 // and the breakers belong to the account's moveris.Client.
 //
-// Accounts are swept side by side, each with its own workers, so that a slow API of one
-// does not delay another.
+// Accounts are swept side by side, each with its own workers, and no account waits for
+// another: what has been asked when the next sweep is due goes on by itself, and that sweep
+// passes the account by until it is done.
 package poll
 
 import (
@@ -15,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +28,14 @@ import (
 	"github.com/moverisd/moverisd/internal/verdict"
 )
 
-// sweepMax bounds one account's sweep, however large the budget.
-const sweepMax = 2000
+// Limits of one account's sweep.
+const (
+	// sweepMax bounds how many sessions are asked about, however large the budget.
+	sweepMax = 2000
+	// pickMax bounds how many are looked at for some that can be asked about now, where
+	// others wait for a route that must be left alone.
+	pickMax = 10_000
+)
 
 // recordTimeout bounds the commit of one attempt's result.
 const recordTimeout = 10 * time.Second
@@ -60,6 +69,7 @@ type Poller struct {
 	mu       sync.Mutex // guards the fields below
 	settings Settings
 	last     Sweep
+	turns    map[string]chan struct{} // by account; held while it is swept
 }
 
 // Sweep is what is known of the last sweep.
@@ -71,13 +81,19 @@ type Sweep struct {
 
 // New returns a poller without accounts; now is the clock.
 func New(st *store.Store, now func() time.Time, log *slog.Logger) *Poller {
-	return &Poller{store: st, now: now, log: log}
+	return &Poller{store: st, now: now, log: log, turns: make(map[string]chan struct{})}
 }
 
-// Configure replaces the settings; a running sweep keeps its own.
+// Configure replaces the settings; a running sweep keeps its own. Clients that are no
+// longer among them send nothing more.
 func (p *Poller) Configure(s Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, old := range p.settings.Accounts {
+		if !slices.ContainsFunc(s.Accounts, func(a Account) bool { return a.Client == old.Client }) {
+			old.Client.Retire()
+		}
+	}
 	p.settings = s
 }
 
@@ -95,63 +111,157 @@ func (p *Poller) Last() Sweep {
 }
 
 // Sweep asks once about the sessions that are due, until the given time, and returns what
-// kept it from doing so. An API that does not answer is no such thing.
+// kept it from doing so. An API that does not answer is no such thing. It returns at that
+// time at the latest, and when ctx has ended not before all asking has.
 func (p *Poller) Sweep(ctx context.Context, until time.Time) error {
 	s := p.config()
 	start := p.now()
 	_, err := p.store.Promote(ctx, start)
 	turn := int(p.turn.Add(1))
-	errs := make([]error, len(s.Accounts))
-	var wg sync.WaitGroup
-	for i, a := range s.Accounts {
-		wg.Go(func() { errs[i] = p.sweepAccount(ctx, a, s, until, turn) })
+	results, gone := make(chan error), make(chan struct{})
+	for _, a := range s.Accounts {
+		go func() {
+			err := p.sweepInTurn(ctx, a.Name, until, turn)
+			select {
+			case results <- err:
+			case <-gone:
+				if err != nil && ctx.Err() == nil {
+					p.log.Error("the sweep failed", "account", a.Name, "err", err)
+				}
+			}
+		}()
 	}
-	wg.Wait()
-	err = errors.Join(err, errors.Join(errs...))
+	err = errors.Join(err, p.collect(ctx, results, len(s.Accounts), until))
+	close(gone)
 	p.mu.Lock()
 	p.last = Sweep{StartedAt: start, EndedAt: p.now(), OK: err == nil}
 	p.mu.Unlock()
 	return err
 }
 
-// sweepAccount asks about one account's due sessions with a few workers.
-func (p *Poller) sweepAccount(ctx context.Context, a Account, s Settings, until time.Time, turn int) error {
-	if !a.Client.Usable(p.now()) {
+// collect waits for n results until the given time. When ctx has ended it waits for all
+// that is under way, of earlier sweeps too.
+func (p *Poller) collect(ctx context.Context, results <-chan error, n int, until time.Time) error {
+	over := time.NewTimer(until.Sub(p.now()))
+	defer over.Stop()
+	var errs []error
+	for range n {
+		select {
+		case err := <-results:
+			errs = append(errs, err)
+		case <-over.C:
+			return errors.Join(errs...)
+		case <-ctx.Done():
+			p.Wait()
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Wait returns when no account is being swept. What is under way ends soon after the
+// context of its sweep.
+func (p *Poller) Wait() {
+	p.mu.Lock()
+	turns := slices.Collect(maps.Values(p.turns))
+	p.mu.Unlock()
+	for _, turn := range turns {
+		turn <- struct{}{}
+		<-turn
+	}
+}
+
+// sweepInTurn sweeps an account as it is configured when no other sweep is at it. If that
+// takes until the given time, the account is passed by.
+func (p *Poller) sweepInTurn(ctx context.Context, account string, until time.Time, turn int) error {
+	ctx2, cancel := context.WithTimeout(ctx, until.Sub(p.now()))
+	defer cancel()
+	mine := p.turnOf(account)
+	select {
+	case mine <- struct{}{}:
+		defer func() { <-mine }()
+	case <-ctx2.Done():
+		return nil
+	}
+	s := p.config()
+	a, ok := s.account(account)
+	if !ok || ctx.Err() != nil || !a.Client.Usable(p.now()) {
 		return nil // the sessions keep their place
 	}
-	n := min(a.Client.Tokens(until), sweepMax)
-	due, err := p.store.Due(ctx, a.Name, p.now(), n, turn)
-	if err != nil {
-		return fmt.Errorf("pick due sessions of %s: %w", a.Name, err)
+	err := p.sweepAccount(ctx, a, s, until, turn)
+	return errors.Join(err, p.saveLearned(ctx, a))
+}
+
+func (p *Poller) turnOf(account string) chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	turn := p.turns[account]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		p.turns[account] = turn
 	}
-	work := make(chan store.DueSession)
+	return turn
+}
+
+// sweepAccount asks about one account's due sessions with a few workers.
+func (p *Poller) sweepAccount(ctx context.Context, a Account, s Settings, until time.Time, turn int) error {
+	work := make(chan moveris.Asked)
 	errs := make([]error, max(s.Concurrency, 1))
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			for d := range work {
-				if err := p.askDue(ctx, a, s, d); err != nil && errs[i] == nil {
+			for asked := range work {
+				if _, _, err := p.ask(ctx, a, s, asked); err != nil && errs[i] == nil {
 					errs[i] = err
 				}
 			}
 		})
 	}
-	for _, d := range due {
-		// An account that stopped, or a sweep that reaches the next one, leaves the rest
-		// where it is.
-		if ctx.Err() != nil || !p.now().Before(until) || !a.Client.Usable(p.now()) || a.Client.Tokens(until) == 0 {
-			break
-		}
-		work <- d
-	}
+	err := p.deal(ctx, a, until, turn, work)
 	close(work)
 	wg.Wait()
-	return errors.Join(append(errs, p.saveLearned(ctx, a))...)
+	return errors.Join(append(errs, err)...)
 }
 
-func (p *Poller) askDue(ctx context.Context, a Account, s Settings, d store.DueSession) error {
-	_, _, err := p.ask(ctx, a, s, moveris.Asked{SessionID: d.SessionID, JobID: d.JobID, LastRoute: d.Route})
-	return err
+// deal hands out the due sessions that can be asked about, in their order. Where it finds
+// some that cannot be, it looks further: those keep their place, but nobody else's.
+func (p *Poller) deal(ctx context.Context, a Account, until time.Time, turn int, work chan<- moveris.Asked) error {
+	ctx, cancel := context.WithTimeout(ctx, until.Sub(p.now()))
+	defer cancel()
+	seen := map[string]bool{}
+	for n, left := min(a.Client.Tokens(until), sweepMax), true; left && ctx.Err() == nil; n = min(4*n, pickMax) {
+		due, err := p.store.Due(ctx, a.Name, p.now(), n, turn)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("pick due sessions of %s: %w", a.Name, err)
+		}
+		left = false
+		for _, d := range due {
+			asked := moveris.Asked{SessionID: d.SessionID, JobID: d.JobID, LastRoute: d.Route}
+			switch {
+			case seen[d.SessionID]:
+				continue
+			case !a.Client.Askable(asked):
+				left = len(due) == n && n < pickMax
+				seen[d.SessionID] = true
+				continue
+			}
+			seen[d.SessionID] = true
+			// An account that stopped, or a sweep that reaches the next one, leaves the rest
+			// where it is.
+			if !a.Client.Usable(p.now()) || a.Client.Tokens(until) == 0 {
+				return nil
+			}
+			select {
+			case work <- asked:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // ask makes one attempt and records it.
@@ -175,6 +285,12 @@ func (p *Poller) ask(ctx context.Context, a Account, s Settings, asked moveris.A
 	receipt, err := p.record(ctx, a.Name, asked.SessionID, reply, s.doubted(reply))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return reply, receipt, err
+	}
+	if slices.ContainsFunc(reply.Routes, func(r moveris.RouteAnswer) bool { return r.Conclusion == moveris.RateLimited }) {
+		// The next process must not begin at full speed, however this one ends.
+		if err := p.saveLearned(ctx, a); err != nil {
+			return reply, receipt, err
+		}
 	}
 	for _, c := range receipt.Changes {
 		p.log.Debug("polled", "session", asked.SessionID, "account", a.Name, "source", verdict.Poll, "change", c)

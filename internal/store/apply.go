@@ -30,12 +30,14 @@ type Receipt struct {
 // a nil error means that the observation, or for a duplicate the original, is on disk.
 func (s *Store) Apply(ctx context.Context, in Observed) (Receipt, error) {
 	var out Receipt
-	in.Observation.ObservedAt = in.Observation.ObservedAt.UTC().Truncate(time.Millisecond)
-	err := s.queue.do(ctx, func(t *txn) error {
-		var err error
-		out, err = t.apply(in)
-		return err
-	})
+	var err error
+	if in.Observation, err = storable(in.Observation); err == nil {
+		err = s.queue.do(ctx, func(t *txn) error {
+			var err error
+			out, err = t.apply(in)
+			return err
+		})
+	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("apply %s observation of %s: %w", in.Observation.Source, in.SessionID, err)
 	}
@@ -45,6 +47,9 @@ func (s *Store) Apply(ctx context.Context, in Observed) (Receipt, error) {
 func (t *txn) apply(in Observed) (Receipt, error) {
 	k, err := t.load(in.Account, in.SessionID)
 	if err != nil {
+		return Receipt{}, err
+	}
+	if err := t.own(k.row); err != nil {
 		return Receipt{}, err
 	}
 	o := &in.Observation
@@ -58,6 +63,9 @@ func (t *txn) apply(in Observed) (Receipt, error) {
 	var add []record
 	if in.Attempt != nil {
 		add = in.Attempt.records(k)
+		if err := t.answeredBy(k.row, in.Attempt.Route); err != nil {
+			return Receipt{}, err
+		}
 	}
 	if !duplicate {
 		add = append(add, observed(*o, in.Body))
@@ -65,7 +73,7 @@ func (t *txn) apply(in Observed) (Receipt, error) {
 	t.countDelivery(o, FigureAccepted)
 	now := o.ObservedAt
 	out, err := t.grow(k, add, now, func(after *verdict.Session) (verdict.Schedule, bool) {
-		return in.Attempt.schedule(t, k, after)
+		return in.Attempt.schedule(k, after)
 	})
 	out.Duplicate = duplicate
 	return out, err
@@ -132,6 +140,9 @@ func (t *txn) load(account, id string) (*known, error) {
 func (t *txn) grow(k *known, add []record, now time.Time,
 	schedule func(after *verdict.Session) (verdict.Schedule, bool)) (Receipt, error) {
 	r := k.row
+	if err := t.own(r); err != nil {
+		return Receipt{}, err
+	}
 	totals := r.totals()
 	after := *fold(k.recs, add)
 	sch, giveUp := schedule(&after)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -49,7 +50,7 @@ func (s *Store) Defer(ctx context.Context, in Deferred) (Receipt, error) {
 			return refuse(ErrNotFound)
 		}
 		out, err = t.grow(k, in.Attempt.records(k), in.Attempt.At, func(after *verdict.Session) (verdict.Schedule, bool) {
-			return in.Attempt.schedule(t, k, after)
+			return in.Attempt.schedule(k, after)
 		})
 		return err
 	})
@@ -59,22 +60,28 @@ func (s *Store) Defer(ctx context.Context, in Deferred) (Receipt, error) {
 	return out, nil
 }
 
+// attemptsKept is how many attempts in a row are kept in full: with the default backoff,
+// two days of them. Beyond it, one that only repeats what is there adds nothing, so that
+// short backoffs make no endless chain.
+const attemptsKept = 64
+
 // records are the attempt's entries in the session's chain: one for each route that told
-// nothing. A failure that only repeats the newest entry is left out, so that an outage
-// does not fill the disk.
+// nothing. An attempt that counts for nothing and only repeats an entry since the last
+// observation or mark is left out, so that an outage does not fill the disk.
 func (a *Attempt) records(k *known) []record {
-	var last record
-	if len(k.recs) > 0 {
-		last = k.recs[len(k.recs)-1]
+	tail := len(k.recs)
+	for tail > 0 && k.recs[tail-1].kind == kindAttempt {
+		tail--
 	}
+	since := k.recs[tail:]
+	sparing := a.Answer == verdict.NoAnswer || a.Hold || len(since) >= attemptsKept
 	var recs []record
 	for _, rr := range a.Routes {
 		if rr.Route == a.Route && a.Route != "" {
 			continue // its observation says it all
 		}
 		rec := record{kind: kindAttempt, at: a.At, n: int64(rr.Status), word: rr.Conclusion, route: rr.Route}
-		if a.Answer == verdict.NoAnswer && last.kind == kindAttempt && len(recs) == 0 &&
-			last.n == rec.n && last.word == rec.word {
+		if sparing && slices.ContainsFunc(since, rec.repeats) {
 			continue
 		}
 		recs = append(recs, rec)
@@ -82,19 +89,31 @@ func (a *Attempt) records(k *known) []record {
 	return recs
 }
 
+// repeats reports whether an attempt came to the same as another.
+func (rec *record) repeats(other record) bool {
+	return other.n == rec.n && other.word == rec.word && other.route == rec.route
+}
+
+// answeredBy remembers the route that told of a session.
+func (t *txn) answeredBy(r *row, route string) error {
+	if route == "" {
+		return nil
+	}
+	id, err := t.number(t.q.s.names, &t.newNames, insertName, route)
+	if err == nil {
+		r.route = id
+	}
+	return err
+}
+
 // schedule decides what follows. Without an attempt the evidence alone decides.
-func (a *Attempt) schedule(t *txn, k *known, after *verdict.Session) (verdict.Schedule, bool) {
+func (a *Attempt) schedule(k *known, after *verdict.Session) (verdict.Schedule, bool) {
 	sch := k.row.schedule()
 	if a == nil {
 		return k.policy.Reschedule(k.before, after, sch), false
 	}
 	if a.Sent {
 		k.row.asked = true
-	}
-	if a.Route != "" {
-		if id, err := t.name(a.Route); err == nil {
-			k.row.route, _ = id.(int64)
-		}
 	}
 	if sch.NextPollAt.IsZero() {
 		// Asked for by a person while it was not due: that changes no schedule.

@@ -51,6 +51,9 @@ type Info struct {
 // known. It writes nothing.
 func Inspect(ctx context.Context, path string) (Info, error) {
 	var info Info
+	if _, err := os.Stat(path); err != nil {
+		return info, err
+	}
 	if err := checkFile(path); err != nil {
 		return info, err
 	}

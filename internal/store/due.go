@@ -24,6 +24,17 @@ const (
 	retries
 )
 
+// dueSQL are the queries of the three shares.
+func dueSQL() [3]string {
+	const from = "SELECT " + rowColumns +
+		" FROM sessions INDEXED BY sessions_due WHERE account = ? AND next_poll_at_ms IS NOT NULL AND next_poll_at_ms <= ?"
+	return [3]string{
+		newestFirst: from + " AND asked = 0 ORDER BY next_poll_at_ms DESC LIMIT ?",
+		oldestFirst: from + " AND asked = 0 ORDER BY next_poll_at_ms LIMIT ?",
+		retries:     from + " AND asked = 1 ORDER BY next_poll_at_ms LIMIT ?",
+	}
+}
+
 // Due picks up to n due sessions of an account in the order they are to be asked about.
 // Places that one share leaves free go to the others.
 func (s *Store) Due(ctx context.Context, account string, now time.Time, n, turn int) ([]DueSession, error) {
@@ -32,14 +43,8 @@ func (s *Store) Due(ctx context.Context, account string, now time.Time, n, turn 
 		return nil, nil
 	}
 	var lists [3][]*row
-	for share, q := range []string{
-		" AND asked = 0 AND next_poll_at_ms <= ? ORDER BY next_poll_at_ms DESC LIMIT ?",
-		" AND asked = 0 AND next_poll_at_ms <= ? ORDER BY next_poll_at_ms LIMIT ?",
-		" AND asked = 1 AND next_poll_at_ms <= ? ORDER BY next_poll_at_ms LIMIT ?",
-	} {
-		rows, err := s.reader.QueryContext(ctx, "SELECT "+rowColumns+
-			" FROM sessions INDEXED BY sessions_due WHERE account = ? AND next_poll_at_ms IS NOT NULL"+q,
-			number, now.UnixMilli(), n)
+	for share, query := range dueSQL() {
+		rows, err := s.reader.QueryContext(ctx, query, number, now.UnixMilli(), n)
 		if err != nil {
 			return nil, translate(err)
 		}
@@ -51,7 +56,7 @@ func (s *Store) Due(ctx context.Context, account string, now time.Time, n, turn 
 			}
 			lists[share] = append(lists[share], r)
 		}
-		if err := rows.Close(); err != nil {
+		if err := rows.Err(); err != nil { // all rows read, they are closed
 			return nil, translate(err)
 		}
 	}
@@ -101,14 +106,18 @@ func (s *Store) CountDue(ctx context.Context, account string, now time.Time, max
 		return 0, nil
 	}
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM sessions INDEXED BY sessions_due
-		WHERE account = ? AND asked IN (0, 1) AND next_poll_at_ms IS NOT NULL AND next_poll_at_ms <= ? LIMIT ?)`,
-		number, now.UnixMilli(), max).Scan(&n)
+	err := s.reader.QueryRowContext(ctx, countDueSQL, number, now.UnixMilli(), max).Scan(&n)
 	return n, translate(err)
 }
 
+const countDueSQL = `SELECT count(*) FROM (SELECT 1 FROM sessions INDEXED BY sessions_due
+	WHERE account = ? AND asked IN (0, 1) AND next_poll_at_ms IS NOT NULL AND next_poll_at_ms <= ? LIMIT ?)`
+
 // promoteMax is how many sessions one transaction moves from awaiting to overdue.
 const promoteMax = 500
+
+const promoteSQL = `UPDATE sessions SET state = 2 WHERE id IN (SELECT id FROM sessions INDEXED BY sessions_unsettled
+	WHERE state = 1 AND state <> 3 AND grace_until_ms <= ? ORDER BY grace_until_ms LIMIT ?)`
 
 // Promote moves the sessions whose grace period is over to overdue, and says how many.
 // Readers see them as overdue from that moment on anyway; this keeps the totals true.
@@ -118,14 +127,16 @@ func (s *Store) Promote(ctx context.Context, now time.Time) (int64, error) {
 		var n int64
 		err := s.queue.do(ctx, func(t *txn) error {
 			var err error
-			n, err = t.execCount(`UPDATE sessions SET state = 2 WHERE id IN (SELECT id FROM sessions
-				WHERE state = 1 AND state <> 3 AND grace_until_ms <= ? ORDER BY grace_until_ms LIMIT ?)`, now.UnixMilli(), promoteMax)
+			n, err = t.execCount(promoteSQL, now.UnixMilli(), promoteMax)
 			t.totals[totalState+code(verdict.States(), verdict.Awaiting)] -= n
 			t.totals[totalState+code(verdict.States(), verdict.Overdue)] += n
 			return err
 		})
-		if total += n; err != nil || n < promoteMax {
-			return total, err
+		if err != nil {
+			return total, err // n may still be written to, should ctx have ended
+		}
+		if total += n; n < promoteMax {
+			return total, nil
 		}
 	}
 }

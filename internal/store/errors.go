@@ -1,6 +1,8 @@
 package store
 
 import (
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"syscall"
@@ -39,11 +41,16 @@ func (e *Differs) Error() string {
 
 // Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 const (
+	codeInternal = 2
+	codePerm     = 3
 	codeBusy     = 5
+	codeReadOnly = 8
 	codeIOErr    = 10
 	codeCorrupt  = 11
 	codeFull     = 13
 	codeCantOpen = 14
+	codeProtocol = 15
+	codeMisuse   = 21
 	codeNotADB   = 26
 )
 
@@ -56,13 +63,17 @@ func primary(err error) int {
 	return 0
 }
 
+// errTransaction says that a transaction did not begin or end as it should have, so that
+// what is in it is not known.
+var errTransaction = errors.New("the transaction is not what it should be")
+
 // severity says what an error of the database means for the store.
 type severity int
 
 const (
 	harmless   severity = iota // the operation's own fault
 	passing                    // full disk, lock held: may succeed later
-	unsure                     // I/O: what is on disk is not known
+	unsure                     // I/O or a lost connection: what is on disk is not known
 	corruption                 // the file cannot be trusted
 )
 
@@ -70,13 +81,16 @@ func severityOf(err error) severity {
 	switch primary(err) {
 	case codeFull, codeBusy:
 		return passing
-	case codeIOErr, codeCantOpen:
+	case codeIOErr, codeCantOpen, codeReadOnly, codePerm, codeProtocol, codeInternal, codeMisuse:
 		return unsure
 	case codeCorrupt, codeNotADB:
 		return corruption
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return passing
+	case errors.Is(err, errTransaction), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
+		return unsure
 	}
 	return harmless
 }

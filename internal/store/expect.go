@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -44,6 +45,8 @@ func (t *txn) expect(in Expectation) (Receipt, error) {
 	switch {
 	case in.JobID != "" && r.jobID != "" && in.JobID != r.jobID:
 		return Receipt{}, refuse(&Differs{"job_id"})
+	case in.Metadata != "" && r.flags&flagErased != 0:
+		in.Metadata = "" // what was erased does not come back by announcing it again
 	case in.Metadata != "" && r.metadata != "" && in.Metadata != r.metadata:
 		return Receipt{}, refuse(&Differs{"metadata"})
 	}
@@ -73,7 +76,7 @@ func (in *Expectation) records(k *known, newJob bool) []record {
 	if grace == 0 {
 		grace = k.policy.GracePeriod
 	}
-	mark := verdict.Mark{Kind: verdict.Expected, At: in.At, GraceUntil: in.At.Add(grace), Verifications: 1, Round: 1}
+	mark := verdict.Mark{Kind: verdict.Expected, At: in.At, GraceUntil: whole(in.At.Add(grace)), Verifications: 1, Round: 1}
 	if k.before == nil {
 		return []record{marked(mark)}
 	}
@@ -83,6 +86,13 @@ func (in *Expectation) records(k *known, newJob bool) []record {
 	}
 	if in.Metadata != "" && k.row.metadata == "" {
 		add = append(add, record{kind: kindFilled, at: in.At, word: "metadata"})
+	}
+	if hasMark(k.recs, mark) {
+		return add // the same once more
+	}
+	if newest := newestMark(k.recs); !newest.IsZero() && !mark.At.After(newest) {
+		// The clock was set back, or both came in one millisecond: what is said last counts.
+		mark.At = newest.Add(time.Millisecond)
 	}
 	first := lastExpected(k.recs)
 	switch {
@@ -113,6 +123,24 @@ func lastExpected(recs []record) *verdict.Mark {
 	return last
 }
 
+// newestMark is the time of the latest mark, zero if there is none.
+func newestMark(recs []record) time.Time {
+	var newest time.Time
+	for _, rec := range recs {
+		if rec.mark != nil && rec.mark.At.After(newest) {
+			newest = rec.mark.At
+		}
+	}
+	return newest
+}
+
+// hasMark reports whether a mark of the same kind and time is there already.
+func hasMark(recs []record, m verdict.Mark) bool {
+	return slices.ContainsFunc(recs, func(rec record) bool {
+		return rec.mark != nil && rec.mark.Kind == m.Kind && rec.mark.At.Equal(m.At)
+	})
+}
+
 // Withdraw records that no result will come. A settled session that is not awaited again
 // stays as it is, and so does one withdrawn before. by is the user id of who said so, or
 // -1 where it is not known.
@@ -127,11 +155,15 @@ func (s *Store) Withdraw(ctx context.Context, account, id string, by int, now ti
 		if k.before == nil {
 			return refuse(ErrNotFound)
 		}
-		if !k.before.Open() && k.before.State != verdict.Missing {
+		mark := verdict.Mark{Kind: verdict.CalledOff, At: now}
+		if !k.before.Open() && k.before.State != verdict.Missing || hasMark(k.recs, mark) {
 			out = Receipt{Duplicate: true, Session: *k.before}
 			return nil
 		}
-		rec := marked(verdict.Mark{Kind: verdict.CalledOff, At: now})
+		if newest := newestMark(k.recs); newest.After(now) {
+			mark.At = newest // the clock was set back: what is said last counts
+		}
+		rec := marked(mark)
 		rec.n = int64(by)
 		out, err = t.grow(k, []record{rec}, now, func(after *verdict.Session) (verdict.Schedule, bool) {
 			return k.policy.Reschedule(k.before, after, k.row.schedule()), false

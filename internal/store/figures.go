@@ -92,6 +92,9 @@ func (t *txn) retally(before *verdict.Session, after *verdict.Session) {
 // commit: strangers can cause no write.
 func (s *Store) CountRejected(reason string) {
 	i := slices.Index(Rejections(), reason)
+	if i < 0 {
+		return
+	}
 	s.rejectedMu.Lock()
 	defer s.rejectedMu.Unlock()
 	s.rejected[figureKey{slotOf(s.now()), int64(figureRejected) + int64(i)}]++

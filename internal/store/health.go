@@ -22,6 +22,15 @@ type Totals struct {
 	OldestDue    time.Duration // how long the oldest overdue session is overdue
 }
 
+// lateSQL reads how many sessions the totals still count as awaiting although their grace
+// period is over, and the earliest end of a grace period of all that are waited for.
+const lateSQL = `SELECT
+	(SELECT count(*) FROM sessions INDEXED BY sessions_unsettled WHERE state = 1 AND state <> 3 AND grace_until_ms <= ?),
+	coalesce((SELECT min(g) FROM (
+		SELECT min(grace_until_ms) AS g FROM sessions INDEXED BY sessions_unsettled WHERE state = 1 AND state <> 3
+		UNION ALL
+		SELECT min(grace_until_ms) FROM sessions INDEXED BY sessions_unsettled WHERE state = 2 AND state <> 3)), 0)`
+
 // Totals reads the totals as they are at a time.
 func (s *Store) Totals(ctx context.Context, now time.Time) (Totals, error) {
 	out := Totals{States: map[verdict.State]int64{}}
@@ -55,12 +64,7 @@ func (s *Store) Totals(ctx context.Context, now time.Time) (Totals, error) {
 
 	// Sessions whose grace period has ended since the last sweep, and the oldest overdue.
 	var late, oldest int64
-	err = tx.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM sessions WHERE state = 1 AND state <> 3 AND grace_until_ms <= ?),
-		coalesce((SELECT min(g) FROM (
-			SELECT min(grace_until_ms) AS g FROM sessions WHERE state = 1 AND state <> 3
-			UNION ALL SELECT min(grace_until_ms) FROM sessions WHERE state = 2 AND state <> 3)), 0)`,
-		now.UnixMilli()).Scan(&late, &oldest)
+	err = tx.QueryRowContext(ctx, lateSQL, now.UnixMilli()).Scan(&late, &oldest)
 	if err != nil {
 		return out, translate(err)
 	}

@@ -108,11 +108,19 @@ func (s *Store) LabelUses(ctx context.Context) ([]LabelUse, error) {
 	return list, translate(rows.Err())
 }
 
+// openByAccountSQL counts the sessions that wait for their first outcome, and those settled
+// (3) that wait for one more (flag 2).
+const openByAccountSQL = `SELECT account, sum(n) FROM (
+		SELECT account, count(*) AS n FROM sessions WHERE state <> 3 AND state IN (1, 2) GROUP BY account
+		UNION ALL
+		SELECT account, count(*) FROM sessions INDEXED BY sessions_due
+			WHERE next_poll_at_ms IS NOT NULL AND state = 3 AND flags & 2 GROUP BY account)
+	GROUP BY account`
+
 // OpenByAccount counts the sessions of each account that still wait for an outcome, so
 // that a configuration that drops the account can be refused.
 func (s *Store) OpenByAccount(ctx context.Context) (map[string]int64, error) {
-	rows, err := s.reader.QueryContext(ctx,
-		"SELECT account, count(*) FROM sessions WHERE state <> 3 AND state IN (1, 2) GROUP BY account")
+	rows, err := s.reader.QueryContext(ctx, openByAccountSQL)
 	if err != nil {
 		return nil, translate(err)
 	}

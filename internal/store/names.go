@@ -31,6 +31,15 @@ func (n *names) text(id int64) string {
 	return n.texts[id]
 }
 
+// written adds a text that a transaction writes. It is there before the commit, so that
+// whoever reads what was committed finds it; after a rollback no number leads to it, until
+// the next text with the same number takes its place.
+func (n *names) written(id int64, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.texts[id] = text
+}
+
 // learn adds what a committed transaction has written.
 func (n *names) learn(fresh map[string]int64) {
 	if len(fresh) == 0 {
@@ -86,17 +95,27 @@ func readNames(ctx context.Context, conn *sql.Conn, query string) (map[string]in
 	return fresh, rows.Err()
 }
 
+// knownAccount returns the number of an account, or 0 for one that was never written.
+func (t *txn) knownAccount(name string) int64 {
+	if id, ok := t.q.s.accounts.id(name); ok {
+		return id
+	}
+	return t.newAccounts[name]
+}
+
 // account returns the number of an account, writing it if it is new.
 func (t *txn) account(name string) (int64, error) {
 	return t.number(t.q.s.accounts, &t.newAccounts, "INSERT INTO accounts (name) VALUES (?) RETURNING id", name)
 }
+
+const insertName = "INSERT INTO names (name) VALUES (?) RETURNING id"
 
 // name returns the number of a label or route; nil stands for the empty string.
 func (t *txn) name(text string) (any, error) {
 	if text == "" {
 		return nil, nil
 	}
-	return t.number(t.q.s.names, &t.newNames, "INSERT INTO names (name) VALUES (?) RETURNING id", text)
+	return t.number(t.q.s.names, &t.newNames, insertName, text)
 }
 
 func (t *txn) number(known *names, fresh *map[string]int64, insert, text string) (int64, error) {
@@ -118,5 +137,6 @@ func (t *txn) number(known *names, fresh *map[string]int64, insert, text string)
 		*fresh = map[string]int64{}
 	}
 	(*fresh)[text] = id
+	known.written(id, text)
 	return id, nil
 }

@@ -3,18 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"github.com/moverisd/moverisd/internal/verdict"
 )
@@ -66,6 +60,7 @@ type Store struct {
 	queue    *queue
 	wake     *wake
 	closed   sync.Once
+	tidy     bool // opened for reading: the -shm file was not there before
 
 	rejectedMu sync.Mutex
 	rejected   map[figureKey]int64 // not yet written
@@ -97,6 +92,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func open(ctx context.Context, o Options, l *lock) (*Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	if err := checkLog(ctx, o.Path); err != nil {
+		return nil, err
+	}
 	if err := createFile(o.Path); err != nil {
 		return nil, err
 	}
@@ -142,99 +140,11 @@ func (s *Store) connect(ctx context.Context) error {
 		conn.Close()
 		return err
 	}
-	s.queue, err = startQueue(ctx, s, conn)
+	if s.queue, err = startQueue(ctx, s, conn); err != nil {
+		conn.Close()
+	}
 	return err
 }
-
-// prepareFile checks that the connection is what the DSN asked for, and migrates.
-func prepareFile(ctx context.Context, conn *sql.Conn) error {
-	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
-	} {
-		var have string
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&have); err != nil {
-			return fmt.Errorf("read back %s: %w", pragma, translate(err))
-		}
-		if have != want {
-			return fmt.Errorf("the store's %s is %s, not %s: does its file system support shared memory?",
-				pragma, have, want)
-		}
-	}
-	return migrate(ctx, conn)
-}
-
-// dsn is the address of the database with every pragma that matters; readers can write
-// nothing.
-func dsn(path string, readOnly bool) string {
-	q := url.Values{
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_busy_timeout": {"5000"},
-		"_foreign_keys": {"1"},
-		"_dqs":          {"0"},
-		"_txlock":       {"immediate"},
-		"_pragma": {
-			fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages),
-			fmt.Sprintf("journal_size_limit(%d)", walLimit),
-			"cache_size(-8000)",
-			"secure_delete(1)", // what is erased is overwritten
-			"temp_store(memory)",
-		},
-	}
-	if readOnly {
-		q.Set("_query_only", "1")
-		q.Set("_txlock", "deferred")
-		q.Set("_pragma", "cache_size(-2000)")
-	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
-// checkFile looks at the file before SQLite does, so that a refused store is left as it
-// was: a newer schema, something that is no database, a missing directory.
-func checkFile(path string) error {
-	dir := filepath.Dir(path)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("the directory %s of the store does not exist; create it, or set store.path: %w",
-			dir, errors.Join(err, fs.ErrNotExist))
-	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the store: %w", err)
-	}
-	defer f.Close()
-	header := make([]byte, 100)
-	n, err := f.ReadAt(header, 0)
-	if n == 0 {
-		return nil // an empty file is a new database
-	}
-	if n < len(header) || string(header[:16]) != "SQLite format 3\x00" {
-		return fmt.Errorf("%w: %s is no SQLite database (%d bytes read, %v)", ErrCorrupt, path, n, err)
-	}
-	if v := binary.BigEndian.Uint32(header[60:]); v > SchemaVersion {
-		return fmt.Errorf("%w: the schema of %s is %d, this version knows up to %d; install the newer moverisd again",
-			ErrNewer, path, v, SchemaVersion)
-	}
-	return nil
-}
-
-// createFile makes an empty database only its owner can read, which SQLite would not.
-func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("create the store: %w", err)
-	}
-	return f.Close()
-}
-
-// useOFDLocks makes closing another descriptor of the database harmless. It has to come
-// before the first connection of the process; elsewhere than on Linux it is not there.
-func useOFDLocks() { _, _ = sqlite.OFDLocking(true) }
 
 // ID is the identity of the store; a restore changes it.
 func (s *Store) ID() string { return s.id }
@@ -272,17 +182,23 @@ func (s *Store) Close() error {
 	s.closed.Do(func() {
 		s.queue.stop()
 		err = s.disconnect()
+		if s.tidy {
+			_ = os.Remove(s.path + "-shm")
+		}
 		err = errors.Join(err, s.lock.release())
 	})
 	return err
 }
 
+// disconnect closes all connections. The last one to close writes the log back into the
+// database, which a broken store must not do any more: its writer is left to the end of the
+// process.
 func (s *Store) disconnect() error {
 	var err error
 	if s.reader != nil {
 		err = errors.Join(err, s.reader.Close())
 	}
-	if s.writer != nil {
+	if s.writer != nil && (s.queue == nil || s.queue.failure() == nil) {
 		err = errors.Join(err, s.writer.Close())
 	}
 	return err

@@ -40,20 +40,21 @@ func (s *Store) AckSession(ctx context.Context, what, account, id string, by int
 
 // AckAll acknowledges every missing session, or every conflict, and says how many.
 func (s *Store) AckAll(ctx context.Context, what string, by int, now time.Time) (int, error) {
-	where := "state = 4 AND flags & 8 = 0"
+	query := ackMissingSQL
 	if what == AckConflicts {
-		where = "flags & 1 AND flags & 16 = 0"
+		query = ackConflictsSQL
 	}
 	total := 0
-	for {
-		n := 0
+	for last := int64(0); ; {
+		n, next := 0, int64(0)
 		err := s.queue.do(ctx, func(t *txn) error {
-			rows, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE "+where+" LIMIT ?", ackMax)
+			rows, err := t.rows(query, last, ackMax)
 			if err != nil {
 				return err
 			}
 			n = len(rows)
 			for _, r := range rows {
+				next = r.id
 				if err := t.ack(r, what, by, now); err != nil {
 					return err
 				}
@@ -66,8 +67,18 @@ func (s *Store) AckAll(ctx context.Context, what string, by int, now time.Time) 
 		if total += n; n < ackMax {
 			return total, nil
 		}
+		last = next
 	}
 }
+
+// What is still to be acknowledged, by number, each by an index of its own: 8 and 16 are
+// flagMissingAcked and flagConflictAcked.
+const (
+	ackMissingSQL = "SELECT " + rowColumns + ` FROM sessions INDEXED BY sessions_unsettled
+		WHERE state = 4 AND state <> 3 AND grace_until_ms IS NULL AND id > ? AND flags & 8 = 0 ORDER BY id LIMIT ?`
+	ackConflictsSQL = "SELECT " + rowColumns + ` FROM sessions INDEXED BY sessions_conflict
+		WHERE flags & 1 AND id > ? AND flags & 16 = 0 ORDER BY id LIMIT ?`
+)
 
 // rows reads sessions inside the transaction, all of them before the first is written.
 func (t *txn) rows(query string, args ...any) ([]*row, error) {

@@ -94,10 +94,13 @@ func (s *Store) pruneAllowance(ctx context.Context) (int64, error) {
 	return max(n/pruneShare, pruneFree), translate(err)
 }
 
+// restsSQL selects the sessions that wait for nothing; 2 is flagAgain.
+const restsSQL = "next_poll_at_ms IS NULL AND state IN (3, 4, 5) AND flags & 2 = 0"
+
 // prunable lists the numbers of the next sessions that may be deleted.
 func (s *Store) prunable(ctx context.Context, after int64, before time.Time) ([]int64, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT id FROM sessions WHERE id > ? AND last_observed_at_ms < ?
-		AND next_poll_at_ms IS NULL AND state IN (3, 4, 5) ORDER BY id LIMIT ?`, after, before.UnixMilli(), pruneBatch)
+	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM sessions WHERE id > ? AND last_observed_at_ms < ? AND "+
+		restsSQL+" ORDER BY id LIMIT ?", after, before.UnixMilli(), pruneBatch)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -120,7 +123,7 @@ func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Tim
 	err := s.queue.do(ctx, func(t *txn) error {
 		n = 0
 		for _, id := range ids {
-			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND next_poll_at_ms IS NULL",
+			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND "+restsSQL,
 				id, before.UnixMilli())
 			if err != nil {
 				return err
@@ -134,7 +137,10 @@ func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Tim
 		}
 		return nil
 	})
-	return n, err
+	if err != nil {
+		return 0, err // n may still be written to, should ctx have ended
+	}
+	return n, nil
 }
 
 func (t *txn) deleteSession(r *row) error {
@@ -151,6 +157,12 @@ func (t *txn) deleteSession(r *row) error {
 	return t.exec("DELETE FROM sessions WHERE id = ?", r.id)
 }
 
+// pruneEventsSQL looks at the oldest events only, however many there are, and deletes those
+// before the first that is to be kept.
+const pruneEventsSQL = `WITH oldest AS MATERIALIZED (SELECT seq, at_ms FROM events ORDER BY seq LIMIT ?2)
+	DELETE FROM events WHERE seq IN (SELECT seq FROM oldest WHERE
+		seq < coalesce((SELECT min(seq) FROM oldest WHERE at_ms >= ?1), 9223372036854775807))`
+
 // pruneEvents deletes events from the front only, so that what is kept has no gaps, and
 // remembers the newest sequence, should all be deleted.
 func (s *Store) pruneEvents(ctx context.Context, before time.Time) (int64, error) {
@@ -163,14 +175,14 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (int64, error
 				return err
 			}
 			var err error
-			n, err = t.execCount(`DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE
-				seq < (SELECT coalesce(min(seq), 9223372036854775807) FROM
-					(SELECT seq FROM events WHERE at_ms >= ? ORDER BY seq LIMIT 1))
-				ORDER BY seq LIMIT ?)`, before.UnixMilli(), pruneBatch*10)
+			n, err = t.execCount(pruneEventsSQL, before.UnixMilli(), pruneBatch*10)
 			return err
 		})
-		if total += n; err != nil || n < pruneBatch*10 {
-			return total, err
+		if err != nil {
+			return total, err // n may still be written to, should ctx have ended
+		}
+		if total += n; n < pruneBatch*10 {
+			return total, nil
 		}
 	}
 }
@@ -186,7 +198,7 @@ func (s *Store) pruneLoose(ctx context.Context, before time.Time) (int64, error)
 				before.UnixMilli(), pruneBatch); err != nil {
 				return err
 			}
-			if dead, err = t.execCount("DELETE FROM loose_deliveries WHERE id"+pick+"NOT NULL ORDER BY id LIMIT ?)",
+			if dead, err = t.execCount("DELETE FROM loose_deliveries WHERE id"+pick+"NOT NULL AND acked_at_ms IS NOT NULL ORDER BY id LIMIT ?)",
 				before.UnixMilli(), pruneBatch); err != nil {
 				return err
 			}
@@ -199,8 +211,11 @@ func (s *Store) pruneLoose(ctx context.Context, before time.Time) (int64, error)
 			t.totals[totalLoose] -= fresh + dead + other
 			return nil
 		})
-		if total += fresh + dead + other; err != nil || max(fresh, dead, other) < pruneBatch {
-			return total, err
+		if err != nil {
+			return total, err // they may still be written to, should ctx have ended
+		}
+		if total += fresh + dead + other; max(fresh, dead, other) < pruneBatch {
+			return total, nil
 		}
 	}
 }

@@ -3,11 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // operation is one use case inside a transaction. It must be able to run again after a
@@ -21,14 +19,6 @@ type batch struct {
 	errs []error
 	done chan struct{}
 }
-
-// refusal is what an operation returns that has found, before writing anything, that it
-// must not be done.
-type refusal struct{ reason error }
-
-func (r *refusal) Error() string { return r.reason.Error() }
-
-func refuse(reason error) error { return &refusal{reason} }
 
 // queue is the group commit. One goroutine owns the connection; everyone else appends
 // to the youngest batch and waits for its done channel.
@@ -51,13 +41,16 @@ type queue struct {
 	commits    atomic.Int64 // number of commits, for tests and metrics
 	lastCommit atomic.Int64 // Unix milliseconds
 	broken     chan struct{}
-	ended      chan struct{}
-	checkpoint chan struct{}
+	ended      chan struct{} // closed when the writer goroutine has ended
+	checkpoint chan struct{} // holds a token while there is something to write back
+	// checkpointed is closed when the checkpointer has ended.
+	checkpointed chan struct{}
 }
 
 func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 	q := &queue{s: s, conn: conn, wake: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
-		broken: make(chan struct{}), ended: make(chan struct{}), checkpoint: make(chan struct{}, 1)}
+		broken: make(chan struct{}), ended: make(chan struct{}),
+		checkpoint: make(chan struct{}, 1), checkpointed: make(chan struct{})}
 	for table, next := range map[string]*int64{
 		"SELECT coalesce(max(id), 0) + 1 FROM records":  &q.nextRecord,
 		"SELECT coalesce(max(id), 0) + 1 FROM sessions": &q.nextSess,
@@ -68,8 +61,12 @@ func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 			return nil, fmt.Errorf("read the last ids: %w", translate(err))
 		}
 	}
+	beside, err := s.writer.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the checkpointer's connection: %w", translate(err))
+	}
 	go q.run()
-	go q.runCheckpoints()
+	go q.runCheckpoints(beside)
 	return q, nil
 }
 
@@ -161,66 +158,6 @@ func (q *queue) commit(b *batch) {
 	}
 }
 
-// alone runs each operation of a failed batch in a transaction of its own, so that one
-// bad operation fails alone. An error that concerns the file ends the attempt for all.
-func (q *queue) alone(b *batch, err error) {
-	for i, op := range b.ops {
-		if severityOf(err) == harmless && q.failure() == nil {
-			if err = q.transact([]operation{op}, b.errs[i:i+1]); err != nil {
-				b.errs[i] = translate(err)
-			}
-			continue
-		}
-		b.errs[i] = translate(err)
-		if q.failure() != nil {
-			b.errs[i] = fmt.Errorf("%w: %w", ErrBroken, q.failure())
-		}
-	}
-}
-
-// transact runs operations in one transaction. An operation that refuses gets its error
-// into errs and harms no other. After a returned error nothing of them is on disk; after
-// an I/O error the store is broken.
-func (q *queue) transact(ops []operation, errs []error) (err error) {
-	t := newTxn(q)
-	defer func() {
-		if err != nil {
-			q.rollback(t)
-			q.judge(err)
-		}
-	}()
-	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	for i, op := range ops {
-		var no *refusal
-		err := op(t)
-		if errs[i] = nil; errors.As(err, &no) {
-			errs[i] = no.reason
-		} else if err != nil {
-			return err
-		}
-	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	if err := t.exec("COMMIT"); err != nil {
-		return err
-	}
-	q.commits.Add(1)
-	q.lastCommit.Store(q.s.now().UnixMilli())
-	t.committed()
-	return nil
-}
-
-// rollback undoes a transaction, in the file and in what the writer remembers.
-func (q *queue) rollback(t *txn) {
-	q.nextRecord, q.nextSess, q.nextEvent = t.firstRecord, t.firstSess, t.firstEvent
-	t.giveBackRejected()
-	// SQLite has rolled back by itself after some errors; then this fails, harmlessly.
-	_, _ = q.conn.ExecContext(context.Background(), "ROLLBACK")
-}
-
 // judge marks the store as broken if an error leaves its file in doubt.
 func (q *queue) judge(err error) {
 	if s := severityOf(err); s != unsure && s != corruption {
@@ -247,7 +184,8 @@ func (q *queue) depth() int {
 	return q.waiting
 }
 
-// stop refuses new operations, waits until the queue is empty and closes the connection.
+// stop refuses new operations, waits until the queue is empty and both goroutines have
+// ended, and gives the writer's connection back. It may be called once.
 func (q *queue) stop() {
 	q.mu.Lock()
 	q.closing = true
@@ -257,29 +195,15 @@ func (q *queue) stop() {
 	default:
 	}
 	<-q.ended
-	close(q.checkpoint)
+	close(q.checkpoint) // only the writer goroutine sends
+	<-q.checkpointed
+	if q.failure() != nil {
+		return // see Store.disconnect
+	}
 	for _, st := range q.stmts {
 		st.Close()
 	}
 	if q.conn != nil {
 		q.conn.Close()
-	}
-}
-
-// runCheckpoints writes the log back beside the commits, on a connection of its own and
-// never waiting for anyone (PASSIVE): a checkpoint inside a commit would delay the
-// deliveries of that commit.
-func (q *queue) runCheckpoints() {
-	const every = 200 * time.Millisecond
-	for range q.checkpoint {
-		var busy, log, done int
-		row := q.s.writer.QueryRow("PRAGMA wal_checkpoint(PASSIVE)")
-		if err := row.Scan(&busy, &log, &done); err != nil && !errors.Is(err, sql.ErrConnDone) {
-			q.s.log.Debug("checkpoint failed", "err", err)
-			if severityOf(err) == unsure && q.failure() == nil {
-				q.judge(err)
-			}
-		}
-		time.Sleep(every)
 	}
 }

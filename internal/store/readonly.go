@@ -32,6 +32,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	useOFDLocks()
+	shared := exists(path + "-shm")
 	q := url.Values{"mode": {"ro"}, "_query_only": {"1"}, "_busy_timeout": {"1000"}}
 	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
 		// Nothing waits in the log and nobody can write while we hold the lock.
@@ -43,7 +44,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	}
 	s := &Store{path: path, reader: db, lock: l, now: time.Now, log: slog.New(slog.DiscardHandler),
 		accounts: newNames(), names: newNames(), wake: newWake(), rejected: map[figureKey]int64{},
-		policy: func(string) verdict.Policy { return verdict.Policy{} }, queue: closedQueue()}
+		policy: func(string) verdict.Policy { return verdict.Policy{} }, queue: closedQueue(),
+		// Nobody but readers can be using it, and they keep what they have opened.
+		tidy: !shared}
 	conn, err := db.Conn(ctx)
 	if err == nil {
 		defer conn.Close()
@@ -74,7 +77,8 @@ func lockShared(path string) (*lock, error) {
 // closedQueue is the queue of a store that takes no writes.
 func closedQueue() *queue {
 	q := &queue{closing: true, broken: make(chan struct{}), ended: make(chan struct{}),
-		checkpoint: make(chan struct{}), wake: make(chan struct{}, 1)}
+		checkpoint: make(chan struct{}), checkpointed: make(chan struct{}), wake: make(chan struct{}, 1)}
 	close(q.ended)
+	close(q.checkpointed)
 	return q
 }

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
 )
@@ -109,6 +111,10 @@ func (s *Store) readBatch(ctx context.Context, after int64, step rebuildStep) er
 // refold compares a row with the fold of its records, and corrects it if t is given.
 func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference, error) {
 	recs, err := s.chain(get, r)
+	if errors.Is(err, ErrCorrupt) {
+		// There is nothing to fold it from; the others can still be.
+		return &Difference{Account: r.name, SessionID: r.sessionID, What: err.Error()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +123,11 @@ func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference
 	after := verdict.Fold(evidence(recs))
 	policy := s.policyOf(r.name)
 	sch := r.schedule()
-	if !policy.Wants(&after) || sch.NextPollAt.IsZero() {
+	switch {
+	case after.Open() && sch.NextPollAt.IsZero():
 		sch = policy.Reschedule(nil, &after, sch)
+	case !after.Open() && !confirmable(&after):
+		sch.NextPollAt = time.Time{}
 	}
 	fresh.lastObserved = 0
 	fresh.take(&after, sch, now)
@@ -137,17 +146,38 @@ func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference
 		return nil, err
 	}
 	t.recount(r.totals(), fresh.totals())
+	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
+	return d, t.announce(&fresh, &after, corrections(r, &fresh), now)
+}
+
+// corrections are the changes that tell consumers of a row that was mended.
+func corrections(was, is *row) []verdict.Change {
 	var changes []verdict.Change
+	missing, withdrawn := code(verdict.States(), verdict.Missing), code(verdict.States(), verdict.Withdrawn)
 	switch {
-	case r.outcome == 0 && fresh.outcome != 0:
+	case was.outcome == 0 && is.outcome != 0:
 		changes = append(changes, verdict.ChangeSettled)
-	case r.outcome != fresh.outcome:
+	case is.state == was.state && is.outcome != was.outcome:
 		changes = append(changes, verdict.ChangeReverified)
+	case is.state == was.state:
+	case is.state == missing:
+		changes = append(changes, verdict.ChangeMissing)
+	case is.state == withdrawn:
+		changes = append(changes, verdict.ChangeWithdrawn)
+	default:
+		changes = append(changes, verdict.ChangeRevived)
 	}
-	if r.flags&flagConflict == 0 && fresh.flags&flagConflict != 0 {
+	if was.flags&flagConflict == 0 && is.flags&flagConflict != 0 {
 		changes = append(changes, verdict.ChangeConflicted)
 	}
-	return d, t.announce(&fresh, &after, changes, now)
+	return changes
+}
+
+// confirmable reports whether the configuration decides if a settled session is asked about,
+// and how far that has got: its row may say either.
+func confirmable(s *verdict.Session) bool {
+	_, submitted := s.ToldAt[verdict.Submitted]
+	return s.State == verdict.Settled && submitted && len(s.ToldAt) == 1
 }
 
 func isOpen(state int64) bool { return state == 1 || state == 2 }
@@ -167,10 +197,13 @@ func differences(have, want *row) string {
 	if have.firstBy != want.firstBy {
 		add("first by", text(verdict.Sources(), have.firstBy), text(verdict.Sources(), want.firstBy))
 	}
-	for bit, name := range map[int64]string{flagConflict: "conflict", flagAgain: "awaiting again", flagUnknownWord: "unknown word"} {
-		if have.flags&bit != want.flags&bit {
+	for i, name := range []string{"conflict", "awaiting again", "unknown word"} {
+		if bit := flagConflict << i; have.flags&bit != want.flags&bit {
 			add(name, have.flags&bit != 0, want.flags&bit != 0)
 		}
+	}
+	if have.lastObserved != want.lastObserved {
+		add("last observed", at(have.lastObserved), at(want.lastObserved))
 	}
 	if have.graceUntil != want.graceUntil {
 		add("grace until", at(have.graceUntil), at(want.graceUntil))

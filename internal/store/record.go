@@ -58,10 +58,8 @@ func (t *txn) append(r *row, rec record) error {
 	if err != nil {
 		return err
 	}
-	if r.id == 0 && r.head == 0 {
+	if rec.session = r.id; r.id == 0 {
 		rec.session = t.q.nextSess // save gives the new row this number
-	} else {
-		rec.session = r.id
 	}
 	rec.id = t.q.nextRecord
 	t.q.nextRecord++
@@ -83,15 +81,11 @@ func (t *txn) append(r *row, rec record) error {
 	if o.AsOf.Equal(o.CreatedAt) {
 		asOf = nil
 	}
-	var wait any
-	if o.Ends().Null {
-		wait = null(o.RepeatAfter.Milliseconds())
-	}
 	return t.exec(`INSERT INTO records (id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id,
 		label, route, digest, body, verdict, created_at_ns, completed_at_ns, as_of_ns, wait_ms, model, type,
 		score, real_score, confidence)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		append(args, nullText(o.Verdict), nanos(o.CreatedAt), nanos(o.CompletedAt), asOf, wait,
+		append(args, nullText(o.Verdict), nanos(o.CreatedAt), nanos(o.CompletedAt), asOf, null(o.RepeatAfter.Milliseconds()),
 			nullText(o.Model), nullText(o.Type), number(o.Score), number(o.RealScore), number(o.Confidence))...)
 }
 
@@ -136,8 +130,10 @@ func (s *Store) scanRecord(rows interface{ Scan(...any) error }) (record, error)
 		return rec, rec.fillObservation()
 	case rec.kind >= kindExpected && rec.kind <= kindGaveUp:
 		kinds := [...]verdict.MarkKind{verdict.Expected, verdict.CalledOff, verdict.GaveUpMark}
-		rec.mark = &verdict.Mark{Kind: kinds[rec.kind-kindExpected], At: rec.at,
-			GraceUntil: rec.dueAt, Verifications: int(rec.n), Round: int(rec.flags)}
+		rec.mark = &verdict.Mark{Kind: kinds[rec.kind-kindExpected], At: rec.at}
+		if rec.kind == kindExpected { // of a withdrawal, n is the user id
+			rec.mark.GraceUntil, rec.mark.Verifications, rec.mark.Round = rec.dueAt, int(rec.n), int(rec.flags)
+		}
 	}
 	return rec, nil
 }
@@ -147,7 +143,7 @@ func (rec *record) fillObservation() error {
 	o := rec.obs
 	form, err := word(forms(), rec.kind)
 	if err != nil {
-		return fmt.Errorf("record %d: kind: %w", rec.id, err)
+		return fmt.Errorf("%w: record %d: kind: %w", ErrCorrupt, rec.id, err)
 	}
 	o.Source, o.Form, o.Status = sourceOf(rec.kind), form, rec.word
 	o.ObservedAt, o.WebhookDueAt = rec.at, rec.dueAt
@@ -159,6 +155,15 @@ func (rec *record) fillObservation() error {
 	}
 	copy(o.Digest[:], rec.digest)
 	return nil
+}
+
+// nanos is one of Moveris' times as the store keeps it; the zero time is null. It must
+// have passed [representable].
+func nanos(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixNano()
 }
 
 func fromNanos(n sql.NullInt64) time.Time {
@@ -173,39 +178,4 @@ func pointer(f sql.NullFloat64) *float64 {
 		return nil
 	}
 	return &f.Float64
-}
-
-// chain reads all records of a session, the oldest first, following prev from the
-// newest. A link that does not lead to an older record of the same session is corruption.
-func (s *Store) chain(get func(id int64) *sql.Row, r *row) ([]record, error) {
-	var recs []record
-	for id := r.head; id != 0; {
-		rec, err := s.scanRecord(get(id))
-		if err != nil {
-			return nil, fmt.Errorf("read record %d of session %d: %w", id, r.id, err)
-		}
-		if rec.session != r.id || rec.prev >= id {
-			return nil, fmt.Errorf("%w: record %d does not belong to session %d", ErrCorrupt, id, r.id)
-		}
-		recs = append(recs, rec)
-		id = rec.prev
-	}
-	for i, j := 0, len(recs)-1; i < j; i, j = i+1, j-1 {
-		recs[i], recs[j] = recs[j], recs[i]
-	}
-	return recs, nil
-}
-
-// evidence is what the fold needs of a chain.
-func evidence(recs []record) verdict.Evidence {
-	var ev verdict.Evidence
-	for _, rec := range recs {
-		switch {
-		case rec.obs != nil:
-			ev.Observations = append(ev.Observations, *rec.obs)
-		case rec.mark != nil:
-			ev.Marks = append(ev.Marks, *rec.mark)
-		}
-	}
-	return ev
 }

@@ -50,24 +50,31 @@ func (s *Store) scanRow(rows interface{ Scan(...any) error }) (*row, error) {
 	return &r, err
 }
 
-// find reads the row of a session, or returns a new one.
+// find reads the row of a session, or returns a new one. It writes nothing: an operation
+// may still be refused.
 func (t *txn) find(account, id string) (*row, error) {
-	number, err := t.account(account)
-	if err != nil {
-		return nil, err
+	fresh := &row{account: t.knownAccount(account), name: account, sessionID: id}
+	if fresh.account == 0 {
+		return fresh, nil
 	}
 	st, err := t.stmt("SELECT " + rowColumns + " FROM sessions WHERE session_id = ? AND account = ?")
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.q.s.scanRow(st.QueryRow(packID(id), number))
+	r, err := t.q.s.scanRow(st.QueryRow(packID(id), fresh.account))
 	if errors.Is(err, sql.ErrNoRows) {
-		return &row{account: number, name: account, sessionID: id}, nil
-	}
-	if err == nil {
-		r.name = account // not yet among the names, if this transaction has written it
+		return fresh, nil
 	}
 	return r, err
+}
+
+// own gives a new row the number of its account.
+func (t *txn) own(r *row) error {
+	var err error
+	if r.account == 0 {
+		r.account, err = t.account(r.name)
+	}
+	return err
 }
 
 // save writes the row.
@@ -134,13 +141,6 @@ func at(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
-}
-
-func nanos(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixNano()
 }
 
 func null(n int64) any {

@@ -122,7 +122,11 @@ func (s *Store) takeOver(ctx context.Context, bad *Store, rec record) (bool, err
 	case rec.obs != nil:
 		// A body that cannot be read is not what the verdict depends on.
 		_ = bad.reader.QueryRowContext(ctx, "SELECT body FROM records WHERE id = ?", rec.id).Scan(&rec.body)
-		_, err = s.Apply(ctx, Observed{Account: r.name, SessionID: r.sessionID, Observation: *rec.obs, Body: rec.body})
+		var receipt Receipt
+		receipt, err = s.Apply(ctx, Observed{Account: r.name, SessionID: r.sessionID, Observation: *rec.obs, Body: rec.body})
+		if err == nil && receipt.Duplicate {
+			return false, nil // the backup has it
+		}
 	case rec.mark.Kind == verdict.Expected:
 		_, err = s.Expect(ctx, Expectation{Account: r.name, SessionID: r.sessionID, JobID: r.jobID, Metadata: r.metadata,
 			Grace: rec.mark.GraceUntil.Sub(rec.mark.At), Again: rec.mark.Round > 1, At: rec.mark.At})

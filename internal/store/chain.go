@@ -1,0 +1,47 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// chain reads all records of a session, the oldest first, following prev from the
+// newest. A link that does not lead to an older record of the same session is corruption.
+func (s *Store) chain(get func(id int64) *sql.Row, r *row) ([]record, error) {
+	var recs []record
+	for id := r.head; id != 0; {
+		rec, err := s.scanRecord(get(id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("%w: record %d of session %d is not there", ErrCorrupt, id, r.id)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read record %d of session %d: %w", id, r.id, err)
+		}
+		if rec.session != r.id || rec.prev >= id {
+			return nil, fmt.Errorf("%w: record %d does not belong to session %d", ErrCorrupt, id, r.id)
+		}
+		recs = append(recs, rec)
+		id = rec.prev
+	}
+	for i, j := 0, len(recs)-1; i < j; i, j = i+1, j-1 {
+		recs[i], recs[j] = recs[j], recs[i]
+	}
+	return recs, nil
+}
+
+// evidence is what the fold needs of a chain.
+func evidence(recs []record) verdict.Evidence {
+	var ev verdict.Evidence
+	for _, rec := range recs {
+		switch {
+		case rec.obs != nil:
+			ev.Observations = append(ev.Observations, *rec.obs)
+		case rec.mark != nil:
+			ev.Marks = append(ev.Marks, *rec.mark)
+		}
+	}
+	return ev
+}
