@@ -19,11 +19,11 @@ again. Secrets are shown as the references to them. Exit code 78 if it is wrong.
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, report := config.Load(config.DefaultPath(a.env, a.configPath),
-				config.Options{Env: withoutSecrets(), CheckSchedule: daemon.CheckSchedule, AllowUnresolved: true})
+				config.Options{Env: a.env, CheckSchedule: daemon.CheckSchedule, Locating: true})
 			for _, p := range report.Warnings {
 				a.complain("%s (warning)", p)
 			}
-			if cfg == nil {
+			if len(report.Errors) > 0 {
 				a.sayProblems(&config.Report{Errors: report.Errors})
 				return &exit{code: exitConfig}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/moverisd/moverisd/internal/api"
 	"github.com/moverisd/moverisd/internal/config"
@@ -17,33 +18,26 @@ type place struct {
 	cfg    *config.Config // nil if --socket replaces the configuration
 }
 
-// place finds the daemon. Errors are the configuration's.
+// place finds the daemon. Errors are the configuration's, and only those that keep it from
+// being found: one that is being edited must not keep anybody from the running daemon.
 func (a *app) place() (place, error) {
 	if a.socket != "" && a.configPath == "" {
 		return place{socket: a.socket}, nil
 	}
-	path := config.DefaultPath(a.env, a.configPath)
-	cfg, report := config.Load(path, config.Options{Env: withoutSecrets(), AllowUnresolved: true})
-	if err := report.Err(); err != nil {
-		return place{}, &exit{exitConfig, err}
+	cfg, report := config.Load(config.DefaultPath(a.env, a.configPath), config.Options{Env: a.env, Locating: true})
+	if cfg == nil {
+		return place{}, &exit{exitConfig, report.Err()}
+	}
+	for _, p := range report.Errors {
+		if slices.Contains([]string{"api", "api.socket", "store", "store.path"}, p.Key) {
+			return place{}, &exit{exitConfig, errors.New(p.String())}
+		}
 	}
 	p := place{socket: cfg.API.Socket, cfg: cfg}
 	if a.socket != "" {
 		p.socket = a.socket
 	}
 	return p, nil
-}
-
-// withoutSecrets is an environment in which no secret has to be known: a command needs
-// none, and whoever may use the socket need not be able to read them. Values that stand for
-// variables differ by their names, as secrets must.
-func withoutSecrets() config.Environment {
-	return config.Environment{Lookup: func(name string) (string, bool) {
-		if name == "CREDENTIALS_DIRECTORY" {
-			return "", false
-		}
-		return "the value of the variable " + name, true
-	}}
 }
 
 // client calls the running daemon.

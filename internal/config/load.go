@@ -43,6 +43,10 @@ type Options struct {
 	// no CREDENTIALS_DIRECTORY and lists them in Report.Unchecked. It is for
 	// `config check` outside the service; the daemon must not set it.
 	AllowUnresolved bool
+	// Locating is for commands that only have to find the daemon and may not be able to
+	// read its secrets: no reference is resolved, and a file that is TOML makes a Config
+	// whatever else is wrong with it, with the default in place of every faulty value.
+	Locating bool
 }
 
 // DefaultPath returns the file to read: the value of --config if not empty,
@@ -58,7 +62,8 @@ func DefaultPath(env Environment, flag string) string {
 }
 
 // Load reads the file at path and everything it refers to. The Report is never
-// nil and holds all problems at once; the Config is nil when it has errors.
+// nil and holds all problems at once; the Config is nil when it has errors,
+// unless Options.Locating asks for what there is.
 func Load(path string, opts Options) (*Config, *Report) {
 	data, err := readMax(path, fileMax)
 	switch {
@@ -85,7 +90,7 @@ func load(path string, data []byte, opts Options) (*Config, *Report) {
 	c := r.config(root)
 	c.Path = path
 	report.sort()
-	if len(report.Errors) > 0 {
+	if len(report.Errors) > 0 && !opts.Locating {
 		return nil, report
 	}
 	return c, report
