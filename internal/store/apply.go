@@ -166,7 +166,7 @@ func (t *txn) grow(k *known, add []record, now time.Time,
 	t.recount(totals, r.totals())
 	t.retally(k.before, &after)
 	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
-	return out, t.announce(r, &after, out.Changes, now)
+	return out, t.announce(r, &after, append(k.recs[:len(k.recs):len(k.recs)], add...), out.Changes, now)
 }
 
 func fold(recs, add []record) *verdict.Session {
@@ -183,8 +183,9 @@ func hasNew(changes []verdict.Change, c verdict.Change) bool {
 	return false
 }
 
-// announce writes an event for each change.
-func (t *txn) announce(r *row, s *verdict.Session, changes []verdict.Change, now time.Time) error {
+// announce writes an event for each change, and puts it into the outbox of the forwards that
+// want it. recs are all records of the session.
+func (t *txn) announce(r *row, s *verdict.Session, recs []record, changes []verdict.Change, now time.Time) error {
 	for _, c := range changes {
 		seq := t.q.nextEvent
 		t.q.nextEvent++
@@ -192,6 +193,12 @@ func (t *txn) announce(r *row, s *verdict.Session, changes []verdict.Change, now
 		if err := t.exec(`INSERT INTO events (seq, at_ms, account, session_id, change, state, outcome, first_by, conflict)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, seq, millis(now), r.account, packID(r.sessionID),
 			code(verdict.Changes(), c), r.state, null(r.outcome), null(r.firstBy), s.Conflict); err != nil {
+			return err
+		}
+		e := Event{Seq: seq, At: whole(now), Account: r.name, SessionID: r.sessionID, Change: c,
+			State:   verdict.State(text(verdict.States(), r.state)),
+			Outcome: s.Outcome, FirstBy: s.FirstBy, Conflict: s.Conflict}
+		if err := t.forwardEvent(e, r, s, recs); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,9 @@ type Event struct {
 	Outcome   verdict.Outcome
 	FirstBy   verdict.Source
 	Conflict  bool
+	// Metadata is that of the session now, canonical JSON or empty: what was erased does not
+	// come back with an old event.
+	Metadata string
 }
 
 // EventsMax is the largest page of events.
@@ -60,7 +63,9 @@ func (s *Store) Events(ctx context.Context, after int64, limit int) ([]Event, er
 		return nil, &Gone{Oldest: oldest, Last: last}
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT seq, at_ms, account, session_id, change, state,
-		coalesce(outcome, 0), coalesce(first_by, 0), conflict FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
+		coalesce(outcome, 0), coalesce(first_by, 0), conflict, coalesce((SELECT metadata FROM sessions
+			WHERE sessions.session_id = events.session_id AND sessions.account = events.account), '')
+		FROM events WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -103,7 +108,7 @@ func (s *Store) scanEvent(rows interface{ Scan(...any) error }) (Event, error) {
 	var e Event
 	var ms, account, change, state, outcome, firstBy int64
 	var id any
-	err := rows.Scan(&e.Seq, &ms, &account, &id, &change, &state, &outcome, &firstBy, &e.Conflict)
+	err := rows.Scan(&e.Seq, &ms, &account, &id, &change, &state, &outcome, &firstBy, &e.Conflict, &e.Metadata)
 	if err != nil {
 		return e, err
 	}

@@ -87,7 +87,7 @@ func (in *Expectation) records(k *known, newJob bool) []record {
 	if in.Metadata != "" && k.row.metadata == "" {
 		add = append(add, record{kind: kindFilled, at: in.At, word: "metadata"})
 	}
-	if hasMark(k.recs, mark) {
+	if hasMark(k.recs, mark, in.Again) {
 		return add // the same once more
 	}
 	if newest := newestMark(k.recs); !newest.IsZero() && !mark.At.After(newest) {
@@ -134,10 +134,12 @@ func newestMark(recs []record) time.Time {
 	return newest
 }
 
-// hasMark reports whether a mark of the same kind and time is there already.
-func hasMark(recs []record, m verdict.Mark) bool {
+// hasMark reports whether a mark of the same kind and time is there already; one that
+// expects again is repeated only by another that does.
+func hasMark(recs []record, m verdict.Mark, again bool) bool {
 	return slices.ContainsFunc(recs, func(rec record) bool {
-		return rec.mark != nil && rec.mark.Kind == m.Kind && rec.mark.At.Equal(m.At)
+		return rec.mark != nil && rec.mark.Kind == m.Kind && rec.mark.At.Equal(m.At) &&
+			(!again || rec.mark.Round > 1 || rec.mark.Verifications > 1)
 	})
 }
 
@@ -156,7 +158,7 @@ func (s *Store) Withdraw(ctx context.Context, account, id string, by int, now ti
 			return refuse(ErrNotFound)
 		}
 		mark := verdict.Mark{Kind: verdict.CalledOff, At: now}
-		if !k.before.Open() && k.before.State != verdict.Missing || hasMark(k.recs, mark) {
+		if !k.before.Open() && k.before.State != verdict.Missing || hasMark(k.recs, mark, false) {
 			out = Receipt{Duplicate: true, Session: *k.before}
 			return nil
 		}

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -95,6 +97,7 @@ func (s *Store) CountRejected(reason string) {
 	if i < 0 {
 		return
 	}
+	s.counters.add(figureRejected+verdict.Figure(i), 1)
 	s.rejectedMu.Lock()
 	defer s.rejectedMu.Unlock()
 	s.rejected[figureKey{slotOf(s.now()), int64(figureRejected) + int64(i)}]++
@@ -142,10 +145,12 @@ func (f Figures) Rejected() map[string]int64 {
 	return out
 }
 
-// Figures sums the figures of the slots from since up to and including until's.
+// Figures sums the figures of the slots from since up to and including until's. What was due by
+// a time counts up to the slot before only: in until's own, some of it is not due yet.
 func (s *Store) Figures(ctx context.Context, since, until time.Time) (Figures, error) {
 	rows, err := s.reader.QueryContext(ctx,
-		`SELECT figure, sum(n) FROM figures WHERE slot BETWEEN ? AND ? GROUP BY figure`, slotOf(since), slotOf(until))
+		`SELECT figure, sum(n) FROM figures WHERE slot BETWEEN ?1 AND ?2 AND (slot < ?2 OR figure NOT BETWEEN ?3 AND ?4)
+		GROUP BY figure`, slotOf(since), slotOf(until), int64(verdict.DueAnswered), int64(verdict.DueSilent))
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -166,4 +171,84 @@ func (s *Store) Figures(ctx context.Context, since, until time.Time) (Figures, e
 		}
 	}
 	return out, translate(rows.Err())
+}
+
+// counters are the additions to the figures since the process began, of all slots together: what
+// metrics count. A correction of an earlier addition takes nothing away from them.
+type counters struct {
+	mu  sync.Mutex
+	sum Figures
+}
+
+// addUp adds what a committed transaction has added.
+func (c *counters) addUp(figures map[figureKey]int64) {
+	net := Figures{}
+	for k, n := range figures {
+		if !rejection(k.figure) {
+			net[verdict.Figure(k.figure)] += n
+		}
+	}
+	for f, n := range net {
+		c.add(f, n)
+	}
+}
+
+func (c *counters) add(f verdict.Figure, n int64) {
+	if n <= 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sum == nil {
+		c.sum = Figures{}
+	}
+	c.sum[f] += n
+}
+
+// rejection reports whether a figure counts rejections, which are added up when they happen.
+func rejection(figure int64) bool {
+	return figure >= int64(figureRejected) && figure < int64(figureRejected)+int64(len(Rejections()))
+}
+
+// Counters are the additions to the figures since the process began; they never decrease.
+func (s *Store) Counters() Figures {
+	s.counters.mu.Lock()
+	defer s.counters.mu.Unlock()
+	if s.counters.sum == nil {
+		return Figures{}
+	}
+	return maps.Clone(s.counters.sum)
+}
+
+// Bin is the sum of figures over one step of a series.
+type Bin struct {
+	At      time.Time // its beginning
+	Figures Figures
+}
+
+// Series sums the figures in n steps, the last of which holds now. A step is a multiple of ten
+// seconds, the grain of the figures.
+func (s *Store) Series(ctx context.Context, now time.Time, step time.Duration, n int) ([]Bin, error) {
+	per := max(int64(step/slotLength), 1)
+	last := slotOf(now) / per
+	first := last - int64(n) + 1
+	rows, err := s.reader.QueryContext(ctx,
+		`SELECT slot / ?1, figure, sum(n) FROM figures WHERE slot BETWEEN ?2 AND ?3 GROUP BY 1, 2`,
+		per, first*per, (last+1)*per-1)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	bins := make([]Bin, n)
+	for i := range bins {
+		bins[i] = Bin{time.Unix((first+int64(i))*per*int64(slotLength/time.Second), 0).UTC(), Figures{}}
+	}
+	for rows.Next() {
+		var bin, f, count int64
+		if err := rows.Scan(&bin, &f, &count); err != nil {
+			return nil, translate(err)
+		}
+		bins[bin-first].Figures[verdict.Figure(f)] = count
+	}
+	return bins, translate(rows.Err())
 }

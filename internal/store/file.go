@@ -14,7 +14,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// prepareFile checks that the connection is what the DSN asked for, and migrates.
+// prepareFile checks that the connection is what the DSN asked for and that the file is
+// whole, and migrates.
 func prepareFile(ctx context.Context, conn *sql.Conn) error {
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
@@ -27,6 +28,9 @@ func prepareFile(ctx context.Context, conn *sql.Conn) error {
 			return fmt.Errorf("the store's %s is %s, not %s: does its file system support shared memory?",
 				pragma, have, want)
 		}
+	}
+	if err := checkWhole(ctx, conn); err != nil {
+		return err
 	}
 	return migrate(ctx, conn)
 }

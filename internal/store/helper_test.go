@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,7 +88,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func same(t testing.TB, what string, got, want any, opts ...cmp.Option) {
+func same[T any](t testing.TB, what string, got, want T, opts ...cmp.Option) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, opts...); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -118,6 +122,19 @@ func (f *fixture) apply(in Observed) Receipt {
 func (f *fixture) webhook(id, word string) Receipt {
 	f.t.Helper()
 	return f.apply(f.heard(verdict.FormCompleted, id, word, f.now()))
+}
+
+// webhooks settles many sessions in few commits.
+func (f *fixture) webhooks(prefix string, n int) {
+	f.t.Helper()
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		in := f.heard(verdict.FormCompleted, fmt.Sprint(prefix, i), "live", f.now())
+		wg.Go(func() { _, errs[i] = f.Apply(ctx(), in) })
+	}
+	wg.Wait()
+	must(f.t, errors.Join(errs...))
 }
 
 func (f *fixture) expect(id string, change ...func(*Expectation)) Receipt {
@@ -173,54 +190,6 @@ func (f *fixture) changes(id string) []verdict.Change {
 	return out
 }
 
-// sound checks what holds at any time: the file, the links, the totals, the fold of every
-// session and the figures that follow from them.
-func (f *fixture) sound() {
-	f.t.Helper()
-	wrong, err := f.Verify(ctx())
-	must(f.t, err)
-	same(f.t, "verify", wrong, []string(nil))
-	must(f.t, f.Rebuild(ctx(), false, func(d Difference) { f.t.Errorf("rebuild: %+v", d) }, func(int64) {}))
-	same(f.t, "figures", f.figuresKept(), f.figuresCounted())
-}
-
-func isTallied(f int64) bool { return f < 100 || f >= int64(verdict.WebhookLagFigures) }
-
-func (f *fixture) figuresKept() map[figureKey]int64 {
-	f.t.Helper()
-	rows, err := f.reader.Query("SELECT slot, figure, n FROM figures WHERE n <> 0")
-	must(f.t, err)
-	defer rows.Close()
-	out := map[figureKey]int64{}
-	for rows.Next() {
-		var k figureKey
-		var n int64
-		must(f.t, rows.Scan(&k.slot, &k.figure, &n))
-		if isTallied(k.figure) {
-			out[k] = n
-		}
-	}
-	must(f.t, rows.Err())
-	return out
-}
-
-func (f *fixture) figuresCounted() map[figureKey]int64 {
-	f.t.Helper()
-	out := map[figureKey]int64{}
-	for after := ""; ; {
-		page, next, err := f.List(ctx(), Filter{After: after})
-		must(f.t, err)
-		for _, v := range page {
-			for _, sh := range verdict.Tally(&v.Session) {
-				out[figureKey{slotOf(sh.At), int64(sh.Figure)}]++
-			}
-		}
-		if after = next; after == "" {
-			return out
-		}
-	}
-}
-
 // files are the names and bytes of a directory.
 func files(t testing.TB, dir string) map[string]string {
 	t.Helper()
@@ -234,3 +203,5 @@ func files(t testing.TB, dir string) map[string]string {
 	}
 	return out
 }
+
+func keys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -74,7 +74,7 @@ func (s *Store) loadNames(ctx context.Context, conn *sql.Conn) error {
 		}
 		into.learn(fresh)
 	}
-	return nil
+	return s.loadForwards(ctx, conn)
 }
 
 func readNames(ctx context.Context, conn *sql.Conn, query string) (map[string]int64, error) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -40,7 +41,12 @@ type Options struct {
 	// Policy is asked for the policy of an account by name. It may be replaced later by
 	// SetPolicy.
 	Policy func(account string) verdict.Policy
-	Logger *slog.Logger
+	// Forwarding fills the outbox; it may be replaced later by SetForwarding.
+	Forwarding Forwarding
+	// Committed is told of each commit: how many operations shared it, and how long it took; nil
+	// if nobody wants to know.
+	Committed func(operations int, took time.Duration)
+	Logger    *slog.Logger
 }
 
 // Store is an open store. Its methods may be called from any goroutine.
@@ -57,24 +63,34 @@ type Store struct {
 
 	accounts *names
 	names    *names // labels and routes
+	forwards *names
 	queue    *queue
 	wake     *wake
+	outbox   signal // an event may have got its turn to be sent
 	closed   sync.Once
 	tidy     bool // opened for reading: the -shm file was not there before
+
+	counters  counters
+	committed func(operations int, took time.Duration)
 
 	rejectedMu sync.Mutex
 	rejected   map[figureKey]int64 // not yet written
 
 	mu     sync.RWMutex // guards policy
 	policy func(account string) verdict.Policy
+
+	forwarding atomic.Pointer[Forwarding]
 }
 
 // Open opens the store, creating or migrating it as needed, and takes its lock. The
-// directory must exist. Errors wrap ErrLocked, ErrNewer or ErrCorrupt where that is the
-// reason; on an error nothing was changed.
+// directory must exist. Errors wrap ErrLocked, ErrNewer, ErrCorrupt, fs.ErrPermission, or
+// ErrBroken for an I/O error, where that is the reason; on an error nothing was changed.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	useOFDLocks()
 	if err := checkFile(o.Path); err != nil {
+		return nil, err
+	}
+	if err := checkOwner(o.Path); err != nil {
 		return nil, err
 	}
 	l, err := lockStore(o.Path)
@@ -84,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := open(ctx, o, l)
 	if err != nil {
 		l.release()
-		return nil, err
+		return nil, startError(err)
 	}
 	return s, nil
 }
@@ -110,6 +126,10 @@ func open(ctx context.Context, o Options, l *lock) (*Store, error) {
 	if s.policy == nil {
 		s.policy = func(string) verdict.Policy { return verdict.Policy{} }
 	}
+	if s.committed = o.Committed; s.committed == nil {
+		s.committed = func(int, time.Duration) {}
+	}
+	s.SetForwarding(o.Forwarding)
 	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, s.disconnect())
 	}

@@ -196,6 +196,9 @@ func (s *Store) Erase(ctx context.Context, account, id string, by int, now time.
 				return err
 			}
 		}
+		if err := t.eraseForwarded(k.row); err != nil {
+			return err
+		}
 		k.row.metadata = ""
 		k.row.flag(flagErased, true)
 		if err := t.append(k.row, record{kind: kindErased, at: now, n: int64(by)}); err != nil {

@@ -55,6 +55,10 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (Pruned, 
 		if out.DeadLetters, err = s.pruneLoose(ctx, now.Add(-r.DeadLetters)); err != nil {
 			return out, fmt.Errorf("prune dead letters: %w", err)
 		}
+		dead, err := s.pruneDead(ctx, now.Add(-r.DeadLetters))
+		if out.DeadLetters += dead; err != nil {
+			return out, fmt.Errorf("prune dead letters of forwards: %w", err)
+		}
 	}
 	if err := s.pruneFigures(ctx, now.Add(-figuresKept)); err != nil {
 		return out, fmt.Errorf("prune figures: %w", err)
@@ -161,10 +165,11 @@ func (t *txn) deleteSession(r *row) error {
 // before the first that is to be kept.
 const pruneEventsSQL = `WITH oldest AS MATERIALIZED (SELECT seq, at_ms FROM events ORDER BY seq LIMIT ?2)
 	DELETE FROM events WHERE seq IN (SELECT seq FROM oldest WHERE
-		seq < coalesce((SELECT min(seq) FROM oldest WHERE at_ms >= ?1), 9223372036854775807))`
+		seq < coalesce((SELECT min(seq) FROM oldest WHERE at_ms >= ?1), 9223372036854775807) AND seq < ?3)`
 
 // pruneEvents deletes events from the front only, so that what is kept has no gaps, and
-// remembers the newest sequence, should all be deleted.
+// remembers the newest sequence, should all be deleted. What is still to be forwarded stays,
+// and so does what came after it.
 func (s *Store) pruneEvents(ctx context.Context, before time.Time) (int64, error) {
 	var total int64
 	for {
@@ -174,8 +179,11 @@ func (s *Store) pruneEvents(ctx context.Context, before time.Time) (int64, error
 				ON CONFLICT DO UPDATE SET value = excluded.value`, fmt.Sprint(t.q.nextEvent-1)); err != nil {
 				return err
 			}
-			var err error
-			n, err = t.execCount(pruneEventsSQL, before.UnixMilli(), pruneBatch*10)
+			pending, err := t.oldestPending()
+			if err != nil {
+				return err
+			}
+			n, err = t.execCount(pruneEventsSQL, before.UnixMilli(), pruneBatch*10, pending)
 			return err
 		})
 		if err != nil {

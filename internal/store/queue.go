@@ -52,8 +52,10 @@ func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 		broken: make(chan struct{}), ended: make(chan struct{}),
 		checkpoint: make(chan struct{}, 1), checkpointed: make(chan struct{})}
 	for table, next := range map[string]*int64{
-		"SELECT coalesce(max(id), 0) + 1 FROM records":  &q.nextRecord,
-		"SELECT coalesce(max(id), 0) + 1 FROM sessions": &q.nextSess,
+		"SELECT coalesce(max(id), 0) + 1 FROM records": &q.nextRecord,
+		// The number of a session that was pruned must not lead to what is still to be sent of it.
+		`SELECT max(coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(session) FROM outbox), 0),
+			coalesce((SELECT max(session) FROM outbox_dead), 0), coalesce((SELECT max(last_session) FROM outbox_packs), 0)) + 1`: &q.nextSess,
 		// Events are pruned from their front only, but all of them may be gone.
 		"SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_seq'), 0)) + 1": &q.nextEvent,
 	} {
@@ -71,9 +73,15 @@ func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 }
 
 // do queues an operation and waits for its commit. If ctx ends first, the operation may
-// still be committed.
+// still be committed, but not if its batch had not begun: behind a slow disk it would take
+// the place of those who still wait.
 func (q *queue) do(ctx context.Context, op operation) error {
-	b, i, err := q.add(op)
+	b, i, err := q.add(func(t *txn) error {
+		if err := ctx.Err(); err != nil {
+			return refuse(err)
+		}
+		return op(t)
+	})
 	if err != nil {
 		return err
 	}

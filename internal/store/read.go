@@ -130,11 +130,6 @@ func (s *Store) view(ctx context.Context, tx *sql.Tx, r *row, bodies bool) (View
 	if err != nil {
 		return View{}, translate(err)
 	}
-	v := View{ID: r.sessionID, Account: r.name, JobID: r.jobID, Metadata: r.metadata,
-		Session: verdict.Fold(evidence(recs)), Attempts: int(r.attempts), NextPollAt: at(r.nextPoll),
-		Route: s.names.text(r.route), Erased: r.flags&flagErased != 0,
-		Acked: r.flags&(flagMissingAcked|flagConflictAcked) != 0, cursor: r.id}
-	v.State = v.Session.StateAt(s.now())
 	for i := range recs {
 		if bodies && recs[i].obs != nil {
 			row := tx.QueryRowContext(ctx, "SELECT body FROM records WHERE id = ?", recs[i].id)
@@ -142,7 +137,18 @@ func (s *Store) view(ctx context.Context, tx *sql.Tx, r *row, bodies bool) (View
 				return View{}, translate(err)
 			}
 		}
+	}
+	return s.viewOf(r, verdict.Fold(evidence(recs)), recs, s.now()), nil
+}
+
+// viewOf is a session as readers see it at a time, from its row, its fold and its records.
+func (s *Store) viewOf(r *row, session verdict.Session, recs []record, now time.Time) View {
+	v := View{ID: r.sessionID, Account: r.name, JobID: r.jobID, Metadata: r.metadata,
+		Session: session, State: session.StateAt(now), Attempts: int(r.attempts), NextPollAt: at(r.nextPoll),
+		Route: s.names.text(r.route), Erased: r.flags&flagErased != 0,
+		Acked: r.flags&(flagMissingAcked|flagConflictAcked) != 0, cursor: r.id}
+	for i := range recs {
 		v.Entries = append(v.Entries, recs[i].entry())
 	}
-	return v, nil
+	return v
 }

@@ -147,7 +147,7 @@ func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference
 	}
 	t.recount(r.totals(), fresh.totals())
 	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
-	return d, t.announce(&fresh, &after, corrections(r, &fresh), now)
+	return d, t.announce(&fresh, &after, recs, corrections(r, &fresh), now)
 }
 
 // corrections are the changes that tell consumers of a row that was mended.

@@ -26,8 +26,10 @@ type Restored struct {
 
 // Restore replaces a store whose daemon is stopped by a backup. The file that was there is
 // kept aside; what can still be read from it is applied to the restored store first. The
-// store gets a new identity, so that consumers of its events notice.
-func Restore(ctx context.Context, path, backup string, policy func(string) verdict.Policy, now time.Time) (Restored, error) {
+// store gets a new identity, so that consumers of its events notice. What is salvaged is
+// forwarded by forwarding, of which there is at most one: perhaps once more than before, and
+// under a new id, but nothing stays unsaid.
+func Restore(ctx context.Context, path, backup string, policy func(string) verdict.Policy, now time.Time, forwarding ...Forwarding) (Restored, error) {
 	var out Restored
 	useOFDLocks()
 	l, err := lockStore(path)
@@ -55,12 +57,16 @@ func Restore(ctx context.Context, path, backup string, policy func(string) verdi
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return out, err
 	}
-	return out, out.fill(ctx, path, policy, now, l)
+	o := Options{Path: path, Policy: policy, Logger: slog.New(slog.DiscardHandler)}
+	for _, f := range forwarding {
+		o.Forwarding = f
+	}
+	return out, out.fill(ctx, o, now, l)
 }
 
 // fill gives the restored store its new identity and what could be salvaged.
-func (out *Restored) fill(ctx context.Context, path string, policy func(string) verdict.Policy, now time.Time, l *lock) error {
-	s, err := open(ctx, Options{Path: path, Policy: policy, Logger: slog.New(slog.DiscardHandler)}, l)
+func (out *Restored) fill(ctx context.Context, o Options, now time.Time, l *lock) error {
+	s, err := open(ctx, o, l)
 	if err != nil {
 		return err
 	}
@@ -76,6 +82,7 @@ func (out *Restored) fill(ctx context.Context, path string, policy func(string) 
 	}); err != nil {
 		return fmt.Errorf("give the store its new id: %w", err)
 	}
+	s.id = out.StoreID
 	var newest time.Time
 	if out.Aside != "" {
 		out.Salvaged, newest, err = s.salvage(ctx, out.Aside)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // refusal is what an operation returns that has found, before writing anything, that it
@@ -35,7 +36,7 @@ func (q *queue) alone(b *batch, err error) {
 // into errs and harms no other. After a returned error nothing of them is on disk; after
 // an I/O error the store is broken.
 func (q *queue) transact(ops []operation, errs []error) (err error) {
-	t := newTxn(q)
+	t, start := newTxn(q), time.Now()
 	defer func() {
 		if err != nil {
 			q.rollback(t)
@@ -66,6 +67,7 @@ func (q *queue) transact(ops []operation, errs []error) (err error) {
 	q.commits.Add(1)
 	q.lastCommit.Store(q.s.now().UnixMilli())
 	t.committed()
+	q.s.committed(len(ops), time.Since(start))
 	return nil
 }
 

@@ -20,7 +20,11 @@ type txn struct {
 	labels   map[labelKey]int64 // when secrets were last used, Unix milliseconds
 	rejected []rejectedCount
 
-	newAccounts, newNames map[string]int64 // written by this transaction
+	outbox map[int64]*forwardCounts // by forward
+	turned bool                     // an event may have got its turn to be sent
+	packs  []packed                 // events for the outbox
+
+	newAccounts, newNames, newForwards map[string]int64 // written by this transaction
 
 	firstRecord, firstSess, firstEvent int64 // to go back to after a rollback
 }
@@ -107,7 +111,7 @@ func (t *txn) flush() error {
 			return err
 		}
 	}
-	return nil
+	return t.flushForwards()
 }
 
 // committed tells the rest of the process what the transaction has changed.
@@ -115,9 +119,14 @@ func (t *txn) committed() {
 	s := t.q.s
 	s.accounts.learn(t.newAccounts)
 	s.names.learn(t.newNames)
+	s.forwards.learn(t.newForwards)
+	s.counters.addUp(t.figures)
 	s.wake.sessions(t.woken)
 	if t.events {
 		s.wake.events()
+	}
+	if t.turned {
+		s.outbox.fire()
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 		return wrong, translate(err)
 	}
 	defer tx.Rollback()
-	for _, check := range []func(context.Context, *sql.Tx) ([]string, error){verifyTotals, verifyLinks} {
+	for _, check := range []func(context.Context, *sql.Tx) ([]string, error){verifyTotals, verifyLinks, verifyOutbox} {
 		more, err := check(ctx, tx)
 		if err != nil {
 			return wrong, translate(err)

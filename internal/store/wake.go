@@ -79,3 +79,14 @@ func (s *Store) EventsAdded() <-chan struct{} {
 	defer s.wake.mu.Unlock()
 	return s.wake.next
 }
+
+// Waiters is how many calls of [Store.SessionChanged] have not been left yet.
+func (s *Store) Waiters() int {
+	s.wake.mu.Lock()
+	defer s.wake.mu.Unlock()
+	n := 0
+	for _, e := range s.wake.waiters {
+		n += e.n
+	}
+	return n
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// packMax is how many events are packed together: so few that unpacking them delays a
+// delivery that waits behind it by a millisecond or two.
+const packMax = 64
+
+// packed is an event for the outbox as its transaction leaves it. The payload is fixed in
+// the same transaction as the event, but the metadata of its session is put in when it is
+// unpacked: metadata never changes, and what is erased meanwhile is not in the pack.
+type packed struct {
+	seq       int64
+	at        int64 // Unix milliseconds
+	account   int64
+	session   int64
+	sessionID string
+	change    int64
+	metadata  bool // the session had metadata
+	forwards  []int64
+	body      []byte
+}
+
+func (p *packed) append(b []byte) []byte {
+	for _, n := range []int64{p.seq, p.at, p.account, p.session, p.change, int64(len(p.forwards))} {
+		b = binary.AppendVarint(b, n)
+	}
+	for _, f := range p.forwards {
+		b = binary.AppendVarint(b, f)
+	}
+	flag := byte(0)
+	if p.metadata {
+		flag = 1
+	}
+	b = append(b, flag)
+	b = binary.AppendVarint(b, int64(len(p.sessionID)))
+	b = append(b, p.sessionID...)
+	b = binary.AppendVarint(b, int64(len(p.body)))
+	return append(b, p.body...)
+}
+
+// unpack reads the events of a pack.
+func unpack(b []byte) ([]packed, error) {
+	r := packReader{b: b}
+	var list []packed
+	for len(r.b) > 0 && !r.bad {
+		p := packed{seq: r.number(), at: r.number(), account: r.number(), session: r.number(), change: r.number()}
+		for n := r.number(); n > 0 && !r.bad; n-- {
+			p.forwards = append(p.forwards, r.number())
+		}
+		p.metadata = string(r.bytes(1)) == "\x01"
+		p.sessionID = string(r.bytes(r.number()))
+		p.body = r.bytes(r.number())
+		list = append(list, p)
+	}
+	if r.bad {
+		return nil, fmt.Errorf("%w: a pack of the outbox cannot be read", ErrCorrupt)
+	}
+	return list, nil
+}
+
+// packReader reads what packed.append writes; bad says that it could not.
+type packReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *packReader) number() int64 {
+	n, size := binary.Varint(r.b)
+	if size <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+func (r *packReader) bytes(n int64) []byte {
+	if n < 0 || n > int64(len(r.b)) {
+		r.bad = true
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+// pack writes the transaction's events for the outbox.
+func (t *txn) pack() error {
+	for list := t.packs; len(list) > 0; {
+		part := list[:min(packMax, len(list))]
+		list = list[len(part):]
+		var last int64
+		size := 0
+		for i := range part {
+			size += len(part[i].body) + 128
+		}
+		data := make([]byte, 0, size)
+		for i := range part {
+			data = part[i].append(data)
+			last = max(last, part[i].session)
+		}
+		if err := t.exec("INSERT INTO outbox_packs (seq, store, at_ms, last_session, data) VALUES (?, ?, ?, ?, ?)",
+			part[0].seq, t.q.s.id, part[0].at, last, data); err != nil {
+			return err
+		}
+		t.turned = true
+	}
+	return nil
+}
+
+// UnpackOutbox unpacks the oldest pack, and reports whether there was one. Packs keep a
+// delivery cheap while nothing comes through to a target; whoever sends unpacks as much as it
+// needs next.
+func (s *Store) UnpackOutbox(ctx context.Context) (bool, error) {
+	var found bool
+	err := s.queue.do(ctx, func(t *txn) error {
+		var err error
+		found, err = t.unpackOldest()
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("unpack the outbox: %w", err)
+	}
+	return found, nil
+}
+
+func (t *txn) unpackOldest() (bool, error) {
+	st, err := t.stmt("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) RETURNING store, data")
+	if err != nil {
+		return false, err
+	}
+	var store string
+	var data []byte
+	err = st.QueryRow().Scan(&store, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	list, err := unpack(data)
+	if err != nil {
+		return false, err
+	}
+	for i := range list {
+		if err := t.unpackEvent(store, &list[i]); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// payloadSQL puts the metadata of the session, if it is still there, into what is sent.
+const payloadSQL = `INSERT INTO payloads (seq, store, at_ms, account, session_id, change, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6,
+	CASE WHEN ?8 THEN coalesce((SELECT json_set(?7, '$.data.session.metadata', json(metadata)) FROM sessions
+		WHERE session_id = ?5 AND account = ?4 AND metadata IS NOT NULL), ?7) ELSE ?7 END`
+
+func (t *txn) unpackEvent(store string, p *packed) error {
+	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(p.body), p.metadata); err != nil {
+		return err
+	}
+	for _, f := range p.forwards {
+		if err := t.enqueue(f, p.seq, p.session, p.at, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpackAll unpacks what was packed when it begins, for people who look for an event there.
+func (s *Store) unpackAll(ctx context.Context) error {
+	for n := s.countPacks(ctx); n > 0; n-- {
+		if found, err := s.UnpackOutbox(ctx); err != nil || !found {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) countPacks(ctx context.Context) int64 {
+	var n int64
+	// Without the count nothing is unpacked, and the caller finds nothing.
+	_ = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM outbox_packs").Scan(&n)
+	return n
+}
+
+// readPack is a pack read for looking at it.
+type readPack struct {
+	store  string
+	events []packed
+	err    error
+}
+
+// readPacks walks the packs that may hold events after a sequence, the oldest first. The walk
+// must be ended before the transaction is used for anything else.
+func readPacks(ctx context.Context, tx *sql.Tx, after int64) (iter.Seq[readPack], error) {
+	rows, err := tx.QueryContext(ctx, `SELECT store, data FROM outbox_packs WHERE seq >=
+		coalesce((SELECT max(seq) FROM outbox_packs WHERE seq <= ?), 0) ORDER BY seq`, after+1)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(readPack) bool) {
+		defer rows.Close()
+		for rows.Next() {
+			var p readPack
+			var data []byte
+			if p.err = rows.Scan(&p.store, &data); p.err == nil {
+				p.events, p.err = unpack(data)
+			}
+			if !yield(p) || p.err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(readPack{err: err})
+		}
+	}, nil
+}
