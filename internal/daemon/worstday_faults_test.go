@@ -206,6 +206,9 @@ func (n *night) wantRecovery(want class) {
 
 // With a backlog, too, no fault makes a request too many or a verdict that is not so.
 func TestEveryFaultWithABacklog(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("long")
+	}
 	for fault := range worstDay {
 		t.Run(strings.ReplaceAll(fault, "/", "_"), func(t *testing.T) {
 			t.Parallel()

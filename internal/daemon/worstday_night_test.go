@@ -30,7 +30,6 @@ const (
 	nightGrace    = time.Minute
 	nightHold     = 15 * time.Minute // retry_after_max
 	nightBudget   = 120
-	nightAddr     = "127.0.0.1:80"
 )
 
 var nightRoutes = []string{"/api/v1/result/{job_id}", "/api/v1/result/{session_id}", "/api/v1/sessions/{session_id}"}
@@ -47,14 +46,15 @@ type night struct {
 	cfg      *config.Config
 	accounts []account
 	network  *pipes
-	start    time.Time
+	interval time.Duration // of the sweeps
 }
 
 // nightAccount is an account of a night; the zero fields are those of the defaults.
 type nightAccount struct {
-	name   string
-	budget int
-	routes []string
+	name    string
+	budget  int
+	routes  []string
+	handler func(http.Handler) http.Handler // wraps the simulator
 }
 
 func newNight(t *testing.T, accounts ...nightAccount) *night {
@@ -62,7 +62,7 @@ func newNight(t *testing.T, accounts ...nightAccount) *night {
 	if len(accounts) == 0 {
 		accounts = []nightAccount{{name: "production"}}
 	}
-	n := &night{t: t, sims: map[string]*sim.Moveris{}, cfg: &config.Config{}, network: newPipes(), start: time.Now()}
+	n := &night{t: t, sims: map[string]*sim.Moveris{}, cfg: &config.Config{}, network: newPipes(), interval: nightInterval}
 	t.Cleanup(n.network.close)
 	policy := verdict.Policy{GracePeriod: nightGrace, GiveUpAfter: 24 * time.Hour, BackoffMin: 15 * time.Second, BackoffMax: time.Hour}
 	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "moverisd.db"),
@@ -91,7 +91,11 @@ func (n *night) open(i int, a nightAccount) {
 	}
 	addr := net.JoinHostPort(net.IPv4(127, 0, 0, byte(i+1)).String(), "80")
 	m := sim.New(sim.Config{APIKey: testKey, ResultBySession: true, RequestsPerMinute: -1, RequestsMax: 400_000})
-	n.network.serve(addr, m.Handler())
+	handler := m.Handler()
+	if a.handler != nil {
+		handler = a.handler(handler)
+	}
+	n.network.serve(addr, handler)
 	n.sims[a.name] = m
 	if i == 0 {
 		n.sim = m
@@ -125,7 +129,7 @@ func (n *night) settings() poll.Settings {
 func (n *night) run(d time.Duration, each ...func()) {
 	n.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		next := time.Now().Add(nightInterval)
+		next := time.Now().Add(n.interval)
 		if err := n.poller.Sweep(n.t.Context(), next); err != nil {
 			n.t.Fatal(err)
 		}

@@ -75,14 +75,21 @@ func (c *Client) Ask(ctx context.Context, a Asked) Reply {
 }
 
 // Askable reports whether asking about a session now can lead to a request, or to the
-// finding that no route ever will. Sessions whose routes must all be left alone are none: in
-// a sweep they would take the places of others.
+// finding that no route ever will. Sessions whose routes must all be left alone are not: in
+// a sweep they would take the places of others. Of a stopped account neither are those
+// whose probe could bring no news, while there are routes that could.
 func (c *Client) Askable(a Asked) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	targets := inOrder(c.routes, c.base, a)
-	if len(targets) == 0 || c.state.stopped != "" {
+	untried := func(r *route) bool { return !r.asked && r.denied == 0 }
+	switch {
+	case len(targets) == 0:
+		return true
+	case c.state.stopped == AccountDenied && !c.state.stopRoute.proven() && slices.ContainsFunc(c.routes, untried):
+		return slices.ContainsFunc(targets, func(t target) bool { return untried(t.route) })
+	case c.state.stopped != "":
 		return true
 	}
 	return slices.ContainsFunc(targets, func(t target) bool { return t.route.usableAt(now).IsZero() })

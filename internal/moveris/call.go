@@ -168,7 +168,7 @@ func (k *call) admit() error {
 func (k *call) metered(ctx context.Context) context.Context {
 	connections := 0
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) {
+		GotConn: func(got httptrace.GotConnInfo) {
 			if connections++; connections == 1 {
 				return
 			}
@@ -176,6 +176,8 @@ func (k *call) metered(ctx context.Context) context.Context {
 			defer k.resume()
 			if k.client.bucket.take(k.ctx) != nil {
 				k.expire(errNoToken)
+				// An ended context alone does not keep net/http from writing.
+				got.Conn.Close()
 				return
 			}
 			k.requests++

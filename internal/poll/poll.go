@@ -229,6 +229,8 @@ func (p *Poller) deal(ctx context.Context, a Account, until time.Time, turn int,
 	ctx, cancel := context.WithTimeout(ctx, until.Sub(p.now()))
 	defer cancel()
 	seen := map[string]bool{}
+	var spare *moveris.Asked // for the probe of a stopped account, if there is no better one
+	dealt := 0
 	for n, left := min(a.Client.Tokens(until), sweepMax), true; left && ctx.Err() == nil; n = min(4*n, pickMax) {
 		due, err := p.store.Due(ctx, a.Name, p.now(), n, turn)
 		if err != nil {
@@ -246,9 +248,13 @@ func (p *Poller) deal(ctx context.Context, a Account, until time.Time, turn int,
 			case !a.Client.Askable(asked):
 				left = len(due) == n && n < pickMax
 				seen[d.SessionID] = true
+				if spare == nil {
+					spare = &asked
+				}
 				continue
 			}
 			seen[d.SessionID] = true
+			dealt++
 			// An account that stopped, or a sweep that reaches the next one, leaves the rest
 			// where it is.
 			if !a.Client.Usable(p.now()) || a.Client.Tokens(until) == 0 {
@@ -259,6 +265,12 @@ func (p *Poller) deal(ctx context.Context, a Account, until time.Time, turn int,
 			case <-ctx.Done():
 				return nil
 			}
+		}
+	}
+	if dealt == 0 && spare != nil {
+		select {
+		case work <- *spare:
+		case <-ctx.Done():
 		}
 	}
 	return nil
