@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Helpers that the scripts share. Source it from the repository's root.
 
 # need NAME HINT: stop with a hint if a program is missing.
