@@ -25,10 +25,10 @@ const (
 // openStore opens the store. While its disk is full, deliveries are answered 503 and it is
 // tried again: a restart would not make room, and Moveris is to keep the deliveries.
 func (d *daemon) openStore(ctx context.Context, ln net.Listener) error {
-	o := store.Options{Path: d.cfg.Store.Path, Policy: policies(d.cfg), Logger: d.log}
+	o := store.Options{Path: d.cfg.Store.Path, Policy: policies(d.cfg), Committed: d.meter.Committed, Logger: d.log}
 	var err error
 	if d.store, err = store.Open(ctx, o); err == nil || !full(err, d.cfg.Store.Path) {
-		return err
+		return advised(err)
 	}
 	d.log.Error("the disk of the store is full; deliveries are answered 503 until there is space", "err", err)
 	notifyReady() // it runs, as far as it can
@@ -42,10 +42,20 @@ func (d *daemon) openStore(ctx context.Context, ln net.Listener) error {
 		case <-time.After(spaceRetry):
 		}
 		if d.store, err = store.Open(ctx, o); err == nil || !full(err, d.cfg.Store.Path) {
-			return err
+			return advised(err)
 		}
 		notifyBeat()
 	}
+}
+
+// advised adds to the error of a corrupt store which commands recover.
+func advised(err error) error {
+	if !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	return fmt.Errorf("%w\nto recover, run `moverisd db restore FILE` with the newest backup: it keeps the damaged store "+
+		"beside the restored one, takes over what can still be read, and says which time is not covered; then run "+
+		"`moverisd run`, and `moverisd expect -` with the application's records of that time", err)
 }
 
 // full reports whether an open failed for want of space. Without space SQLite cannot even
