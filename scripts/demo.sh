@@ -21,6 +21,7 @@ done
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/moverisd-demo.XXXXXX")
 pids=()
+# shellcheck disable=SC2317 # the trap calls it
 cleanup() {
   trap - EXIT INT TERM
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
@@ -32,9 +33,9 @@ trap 'echo; echo "interrupted" >&2; exit 130' INT TERM
 
 # wait_for WHAT COMMAND...: until it succeeds, at most ten seconds.
 wait_for() {
-  local what=$1 i
+  local what=$1 _
   shift
-  for i in $(seq 100); do
+  for _ in $(seq 100); do
     if "$@" >/dev/null 2>&1; then return; fi
     sleep 0.1
   done

@@ -18,6 +18,8 @@ Plays Moveris on a loopback address until it is stopped:
   GET /api/v1/result/{id}            the result of a job (or session, see --result-by-session)
   GET /api/v1/result/{id}/wait       the same as a long poll, ?timeout=S up to 120
   GET /api/v1/sessions/{id}          404 unless --session-route
+  POST /api/v1/fast-check            a check with its frames, the verdict in the answer
+  POST /api/v1/fast-check-stream     the same, one frame at a time
   GET /api/v1/models, /api/v1/queue/stats, /health
 
 Control, no part of Moveris, without a key:
@@ -26,6 +28,7 @@ Control, no part of Moveris, without a key:
   GET    /_sim/sessions/{id}
   POST   /_sim/sessions/{id}/finish  {"outcome":"live|fake|inconclusive|null|failed|expired|cancelled"}
   POST   /_sim/sessions/{id}/deliver {"verification":0,"forge":""|"secret"|"bit"}
+  PUT    /_sim/check                 {"outcome"}: how the checks to come end; live from the start
   PUT    /_sim/webhook               {"url","secret"}: where deliveries go
   GET    /_sim/faults                what is on, and every known name
   PUT    /_sim/faults                replace: status-503:0.3,drip or a JSON list

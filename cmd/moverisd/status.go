@@ -13,22 +13,34 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say whether all is well, and if not, why and what to do",
 		Long: `Say whether all is well, with the reasons and the figures. If the daemon does not
 run, its file is read; all is then not well.
 
+With --watch the screen is drawn anew every two seconds, with plots of the last hour,
+until q or Ctrl-C.
+
 Exit codes are those of monitoring plugins: 0 ok, 1 degraded, 2 failing (also: the
 daemon certainly does not run), 3 unknown (also: wrong usage). The answer comes
 within 2 seconds.`,
 		Example: `  moverisd status
+  moverisd status --watch
   moverisd status -o nagios
   moverisd status -o json | jq -r '.reasons[].code'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := a.inspect(cmd.Context())
-			if err := a.showStatus(f); err != nil {
+			var f findings
+			var err error
+			if watch {
+				f, err = a.watch(cmd.Context())
+			} else {
+				f = a.inspect(cmd.Context())
+				err = a.showStatus(f)
+			}
+			if err != nil {
 				return &exit{exitUnknown, err}
 			}
 			if code := f.report.Level.ExitCode(); code != exitDone {
@@ -37,6 +49,8 @@ within 2 seconds.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "draw it anew every two seconds, with plots")
+	return cmd
 }
 
 // meantStatus is true if a wrong command line was one of status, which must not exit with

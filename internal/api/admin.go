@@ -21,10 +21,8 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
 // readyz fails only where moverisd cannot take deliveries: a full backlog or an
 // unreachable API is no reason to send them elsewhere.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	for _, reason := range s.Status(r.Context()).Reasons {
-		if reason.Code == "store_failed" || reason.Code == "listener_failed" {
-			return problem(http.StatusServiceUnavailable, "%s", reason.Text)
-		}
+	if reason := s.Status(r.Context()).Unready(); reason != nil {
+		return problem(http.StatusServiceUnavailable, "%s", reason.Text)
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 	return nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,10 +15,13 @@ import (
 // heartbeat is how often a stream without events says that it is alive.
 const heartbeat = 15 * time.Second
 
+// streamWriteMax is how long a page of a stream may take to be sent.
+const streamWriteMax = 30 * time.Second
+
 // listEvents answers with a page of events, after a while if there are none yet, or
 // streams them.
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
-	after, err := s.cursor(r)
+	after, given, err := s.cursor(r)
 	if err != nil {
 		return err
 	}
@@ -36,11 +40,16 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	for {
 		added := s.store.EventsAdded()
 		list, err := s.store.Events(r.Context(), after, limit)
+		if gone, ok := errors.AsType[*store.Gone](err); ok && !given {
+			after = gone.Oldest - 1 // the oldest was pruned just now, and nobody asked for it by number
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		if len(list) > 0 || wait == 0 {
-			return s.writeEvents(w, r, list, after)
+			s.writeEvents(w, list, after)
+			return nil
 		}
 		select {
 		case <-added:
@@ -54,55 +63,55 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-func (s *Server) writeEvents(w http.ResponseWriter, r *http.Request, list []store.Event, after int64) error {
+func (s *Server) writeEvents(w http.ResponseWriter, list []store.Event, after int64) {
 	out := EventList{Events: make([]Event, 0, len(list)), Next: after, Store: s.store.ID()}
 	for _, e := range list {
 		out.Events = append(out.Events, eventJSON(e, s.store.ID()))
 		out.Next = e.Seq
 	}
-	if out.Next < 0 {
-		// Nothing is kept: continue after what was given last.
-		_, last, err := s.store.EventSpan(r.Context())
-		if err != nil {
-			return err
-		}
-		out.Next = last
-	}
 	writeJSON(w, http.StatusOK, out)
-	return nil
 }
 
 // cursor reads where to continue: after, or the id of the last event of a stream, which
-// names its store. -1 means from the oldest kept.
-func (s *Server) cursor(r *http.Request) (int64, error) {
+// names its store. Without either it is before the oldest kept, and given is false.
+func (s *Server) cursor(r *http.Request) (after int64, given bool, err error) {
 	text, of := r.URL.Query().Get("after"), r.URL.Query().Get("store")
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		text = id
 	}
 	if name, seq, found := strings.Cut(text, "_"); found {
+		if of != "" && of != name {
+			return 0, false, problem(http.StatusBadRequest, "store differs from the store of the cursor")
+		}
 		of, text = name, seq
+		if seq == "" {
+			return 0, false, notACursor()
+		}
+	}
+	oldest, last, err := s.store.EventSpan(r.Context())
+	if err != nil {
+		return 0, false, err
 	}
 	if of != "" && of != s.store.ID() {
-		oldest, last, err := s.store.EventSpan(r.Context())
-		if err != nil {
-			return 0, err
-		}
-		return 0, &store.Gone{Oldest: oldest, Last: last}
+		return 0, false, &store.Gone{Oldest: oldest, Last: last}
 	}
 	if text == "" {
-		return -1, nil
+		return oldest - 1, false, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {
-		return 0, problem(http.StatusBadRequest, "after is the sequence of the last event that was read")
+		return 0, false, notACursor()
 	}
-	return n, nil
+	return n, true, nil
+}
+
+func notACursor() error {
+	return problem(http.StatusBadRequest, "after is the sequence of the last event that was read, or its store, _ and its sequence")
 }
 
 // stream sends events as they come (text/event-stream) until the caller leaves.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, after int64) error {
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Time{})
 	started := false
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -121,6 +130,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, after int64) err
 			w.WriteHeader(http.StatusOK)
 			started = true
 		}
+		// A reader that stands still is cut off; it comes back with Last-Event-ID.
+		_ = rc.SetWriteDeadline(time.Now().Add(streamWriteMax))
 		for _, e := range list {
 			if err := s.writeStreamed(w, e); err != nil {
 				return nil
@@ -136,6 +147,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, after int64) err
 		select {
 		case <-added:
 		case <-tick.C:
+			_ = rc.SetWriteDeadline(time.Now().Add(streamWriteMax))
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return nil
 			}

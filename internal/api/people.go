@@ -52,7 +52,7 @@ func (s *Server) ackSessions(r *http.Request, in AckRequest, out *AckResult) err
 		return err
 	}
 	for _, id := range in.IDs {
-		account, err := s.account(r.Context(), in.Account, id)
+		account, err := s.knownAccount(r.Context(), in.Account, id)
 		if err == nil {
 			err = s.store.AckSession(r.Context(), in.What, account, id, by, s.Now())
 		}
@@ -70,15 +70,35 @@ func (s *Server) ackSessions(r *http.Request, in AckRequest, out *AckResult) err
 
 func (s *Server) ackLoose(r *http.Request, in AckRequest, out *AckResult) error {
 	ids := make([]int64, 0, len(in.IDs))
+	by := peer(r.Context())
 	for _, text := range in.IDs {
+		forwarded, matched, err := s.ackForwarded(r.Context(), text, by, s.Now())
+		if err != nil {
+			return err
+		}
+		if matched {
+			out.Acknowledged += int(forwarded)
+			if forwarded == 0 {
+				out.NotFound = append(out.NotFound, text)
+			}
+			continue
+		}
 		id, err := looseID(text)
 		if err != nil {
 			return err
 		}
 		ids = append(ids, id)
 	}
-	n, err := s.store.AckLoose(r.Context(), ids, peer(r.Context()), s.Now())
-	out.Acknowledged = int(n)
+	if len(in.IDs) == 0 {
+		forwarded, _, err := s.ackForwarded(r.Context(), "", by, s.Now())
+		if out.Acknowledged = int(forwarded); err != nil {
+			return err
+		}
+	} else if len(ids) == 0 {
+		return nil // to acknowledge none would mean all
+	}
+	n, err := s.store.AckLoose(r.Context(), ids, by, s.Now())
+	out.Acknowledged += int(n)
 	return err
 }
 
@@ -98,7 +118,7 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	account, err := s.account(r.Context(), r.URL.Query().Get("account"), id)
+	account, err := s.knownAccount(r.Context(), r.URL.Query().Get("account"), id)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -9,10 +10,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +33,7 @@ const (
 	metadataMax = 4 << 10 // in bytes, as compact JSON
 	waitMax     = 60 * time.Second
 	graceMax    = 30 * 24 * time.Hour
+	daysMax     = 36500 // in a duration, far from the overflow of time.Duration
 	// callTimeout bounds every call that does not wait for something to happen.
 	callTimeout = 60 * time.Second
 )
@@ -40,6 +44,7 @@ type Deps struct {
 	Poller   *poll.Poller
 	Status   func(context.Context) status.Report
 	Accounts func() []string // configured accounts
+	Forwards func() []string // configured forwards
 	// Submission reads a synchronous result; its session id is empty where the body names
 	// none.
 	Submission func(raw []byte) (string, verdict.Observation, error)
@@ -50,6 +55,8 @@ type Deps struct {
 	// Replay reads a dead letter again: the session it belongs to now, or why it still cannot
 	// be used.
 	Replay func(context.Context, store.Loose) (sessionID, reason string, err error)
+	Meter  *Meter // nil: nothing is measured, of a file
+	Doctor func(ctx context.Context, publicURL string) []Check
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -68,8 +75,9 @@ type Server struct {
 // New returns the handler of the local API.
 func New(d Deps) *Server {
 	s := &Server{Deps: d, store: d.Store, log: d.Log, stop: make(chan struct{}), mux: http.NewServeMux()}
+	parameters := parameters()
 	for pattern, h := range s.calls() {
-		s.mux.Handle(pattern, s.limited(h))
+		s.mux.Handle(pattern, s.limited(h, parameters[pattern]))
 	}
 	return s
 }
@@ -92,8 +100,10 @@ func (s *Server) calls() map[string]handler {
 		"POST /v1/sessions/{id}/poll":          s.pollSession,
 		"GET /v1/events":                       s.listEvents,
 		"GET /v1/status":                       s.getStatus,
+		"GET /v1/openapi.yaml":                 s.openAPI,
 		"GET /livez":                           s.livez,
 		"GET /readyz":                          s.readyz,
+		"GET /metrics":                         s.metrics,
 		"GET /v1/admin/sessions/{id}/timeline": s.timeline,
 		"POST /v1/admin/sweep":                 s.sweep,
 		"POST /v1/admin/reload":                s.reload,
@@ -103,27 +113,43 @@ func (s *Server) calls() map[string]handler {
 		"GET /v1/admin/deliveries":             s.listDeliveries,
 		"GET /v1/admin/deliveries/{id}":        s.getDelivery,
 		"POST /v1/admin/deliveries/replay":     s.replay,
+		"GET /v1/admin/forwards":               s.listForwards,
+		"GET /v1/admin/forwards/{name}/events": s.listLetters,
+		"POST /v1/admin/forwards/{name}/retry": s.retryLetters,
+		"POST /v1/admin/forwards/{name}/skip":  s.skipLetters,
 		"POST /v1/admin/rebuild":               s.rebuild,
 		"POST /v1/admin/verify":                s.verify,
 		"POST /v1/admin/prune":                 s.prune,
 		"GET /v1/admin/backup":                 s.backup,
+		"POST /v1/admin/doctor":                s.doctor,
+		"GET /v1/admin/series":                 s.series,
 	}
 }
 
 // limited gives a call its limits and turns its error into an answer.
-func (s *Server) limited(h handler) http.Handler {
+func (s *Server) limited(h handler, parameters []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var end time.Time // none
 		if !unbounded(r.Pattern) {
 			ctx, cancel := context.WithTimeout(r.Context(), callTimeout+waitMax)
 			defer cancel()
 			r = r.WithContext(ctx)
+			end = time.Now().Add(callTimeout + waitMax)
 		}
+		// A caller that sends or reads too slowly is cut off. Not every server has deadlines:
+		// those without have no connection either. Each call sets its own.
+		rc := http.NewResponseController(w)
+		_, _ = rc.SetReadDeadline(end), rc.SetWriteDeadline(end)
 		limit := int64(bodyMax)
 		if r.Pattern == "POST /v1/sessions" {
 			limit = bulkMax
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		if err := h(w, r); err != nil {
+		err := checkQuery(r, parameters)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
 			s.writeError(w, r, err)
 		}
 	})
@@ -141,14 +167,23 @@ func unbounded(pattern string) bool {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if escaped := r.URL.EscapedPath(); escaped != "*" && path.Clean(escaped) != escaped {
+		// The mux would redirect: to another call than was meant, for an id like "..".
+		s.writeError(w, r, noCall(http.StatusNotFound, r))
+		return
+	}
 	if _, pattern := s.mux.Handler(r); pattern == "" {
 		// The mux answers 404 and 405 itself, as plain text; only its status is kept.
 		rec := &statusOnly{header: w.Header()}
 		s.mux.ServeHTTP(rec, r)
-		s.writeError(w, r, problem(rec.status, "%s %s is no call of this API; see /v1/openapi.yaml", r.Method, r.URL.Path))
+		s.writeError(w, r, noCall(rec.status, r))
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+func noCall(status int, r *http.Request) error {
+	return problem(status, "%.20s %.200s is no call of this API; see /v1/openapi.yaml", r.Method, r.URL.Path)
 }
 
 // statusOnly records a status and throws the rest away.
@@ -231,22 +266,42 @@ func (s *Server) account(ctx context.Context, named, id string) (string, error) 
 	return "", p
 }
 
-// decode reads a JSON body strictly; an empty body is an empty object.
+// knownAccount is account for calls about a session that must be known already: without a
+// name, an id that nobody knows is not found rather than a question of the account.
+func (s *Server) knownAccount(ctx context.Context, named, id string) (string, error) {
+	if named == "" {
+		known, err := s.store.Accounts(ctx, id)
+		if err == nil && len(known) == 0 {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return s.account(ctx, named, id)
+}
+
+// decode reads a JSON body strictly; an empty body is an empty object. Text that is not
+// UTF-8 is refused, because it would be changed on the way: to another id, for one.
 func decode(r io.Reader, v any) error {
-	dec := json.NewDecoder(r)
+	raw, err := io.ReadAll(r)
+	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if errors.Is(err, io.EOF) {
-		return nil
+	if err = dec.Decode(v); err == nil {
+		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
+			err = errors.New("more than one JSON value")
+		}
 	}
-	if err == nil && dec.More() {
-		err = errors.New("more than one JSON value")
+	if err == nil && !utf8.Valid(raw) {
+		err = errors.New("it is not UTF-8")
 	}
-	var tooLarge *http.MaxBytesError
-	if err != nil && !errors.As(err, &tooLarge) {
+	if err != nil {
 		return problem(http.StatusBadRequest, "the body cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return err
+	return nil
 }
 
 // duration reads a duration as the configuration writes it, from one second up to max.
@@ -256,7 +311,9 @@ func duration(text string, max time.Duration) (time.Duration, error) {
 	var err error
 	if found {
 		var n int
-		n, err = strconv.Atoi(days)
+		if n, err = strconv.Atoi(days); n < 0 || n > daysMax {
+			err = strconv.ErrRange
+		}
 		d = time.Duration(n) * 24 * time.Hour
 		text = rest
 	}

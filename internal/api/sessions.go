@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -28,8 +29,8 @@ func (s *Server) putSession(w http.ResponseWriter, r *http.Request) error {
 	if e.SessionID != "" && e.SessionID != id {
 		return problem(http.StatusBadRequest, "session_id differs from the path")
 	}
-	if e.Account == "" {
-		e.Account = r.URL.Query().Get("account")
+	if e.Account, err = accountOf(r, e.Account); err != nil {
+		return err
 	}
 	e.SessionID = id
 	account, created, err := s.expect(r.Context(), e)
@@ -103,33 +104,68 @@ func (s *Server) postSessions(w http.ResponseWriter, r *http.Request) error {
 	_ = rc.EnableFullDuplex()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
-	lines := bufio.NewScanner(r.Body)
-	lines.Buffer(make([]byte, 0, 4096), lineMax)
-	n := 0
-	for lines.Scan() {
-		n++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
+	lines := bufio.NewReaderSize(r.Body, lineMax)
+	for n := 1; ; n++ {
+		line, err := readLine(lines)
+		end := err != nil && !errors.Is(err, errLongLine)
+		if errors.Is(err, errLongLine) || end && !errors.Is(err, io.EOF) || len(bytes.TrimSpace(line)) > 0 {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			if enc.Encode(s.expectLine(r, n, line, err)) != nil {
+				return nil // the caller has left; what was committed stays
+			}
 		}
-		if err := enc.Encode(s.expectLine(r.Context(), n, lines.Bytes())); err != nil {
-			return nil // the caller has left; what was committed stays
+		if end {
+			return nil
+		}
+		if lines.Buffered() == 0 && rc.Flush() != nil { // the caller may wait for this answer
+			return nil
 		}
 	}
-	if err := lines.Err(); err != nil {
-		p := problem(http.StatusBadRequest, "line %d is longer than %d bytes or did not arrive whole; the lines after it were not read", n+1, lineMax)
-		_ = enc.Encode(LineResult{Line: n + 1, Status: p.Status, Problem: p})
-	}
-	return nil
 }
 
-func (s *Server) expectLine(ctx context.Context, n int, line []byte) LineResult {
+var errLongLine = errors.New("the line is too long")
+
+// readLine reads a line, which is valid until the next call. One that does not fit is
+// skipped up to its end and is errLongLine; an error with a line is that of its end.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = r.ReadSlice('\n')
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return nil, errLongLine // at the end of the input the next call says so
+}
+
+// expectLine expects one line of a list; bad is why it could not be read whole.
+func (s *Server) expectLine(r *http.Request, n int, line []byte, bad error) LineResult {
 	var e Expectation
 	out := LineResult{Line: n}
-	err := decode(bytes.NewReader(line), &e)
+	var tooLarge *http.MaxBytesError
+	var err error
+	switch {
+	case errors.Is(bad, errLongLine):
+		err = problem(http.StatusRequestEntityTooLarge, "the line is longer than %d bytes", lineMax)
+	case errors.As(bad, &tooLarge):
+		err = problem(http.StatusRequestEntityTooLarge, "the list is longer than %d bytes; this line and those after it were not read", bulkMax)
+	case bad != nil:
+		err = problem(http.StatusBadRequest, "the line did not arrive whole")
+	default:
+		err = decode(bytes.NewReader(line), &e)
+	}
 	if err == nil {
 		out.SessionID = e.SessionID
+		e.Account, err = accountOf(r, e.Account)
+	}
+	if err == nil {
 		var created bool
-		out.Account, created, err = s.expect(ctx, e)
+		out.Account, created, err = s.expect(r.Context(), e)
 		out.Status = http.StatusOK
 		if created {
 			out.Status = http.StatusCreated
@@ -148,7 +184,7 @@ func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	account, err := s.account(r.Context(), r.URL.Query().Get("account"), id)
+	account, err := s.knownAccount(r.Context(), r.URL.Query().Get("account"), id)
 	if err != nil {
 		return err
 	}
@@ -159,7 +195,7 @@ func (s *Server) deleteSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) answerSession(w http.ResponseWriter, r *http.Request, account, id string, code int) error {
-	v, err := s.store.Get(r.Context(), account, id, r.URL.Query().Get("raw") == "1")
+	v, err := s.store.Get(r.Context(), account, id, false)
 	if err != nil {
 		return err
 	}
@@ -177,7 +213,10 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	raw := r.URL.Query().Get("raw") == "1"
+	raw, err := flagOf(r, "raw")
+	if err != nil {
+		return err
+	}
 	v, err := s.store.Get(r.Context(), r.URL.Query().Get("account"), id, raw)
 	if err != nil {
 		return err
@@ -223,7 +262,7 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	f := store.Filter{Account: q.Get("account"), State: verdict.State(q.Get("state")),
 		Outcome: verdict.Outcome(q.Get("outcome")), Source: verdict.Source(q.Get("source")),
-		Conflict: q.Get("conflict") == "1" || q.Get("conflict") == "true", After: q.Get("after"), Limit: 100}
+		After: q.Get("after")}
 	if err := known("state", f.State, verdict.States()); err != nil {
 		return err
 	}
@@ -233,7 +272,13 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 	if err := known("source", f.Source, verdict.Sources()); err != nil {
 		return err
 	}
+	if _, err := strconv.ParseInt(f.After, 10, 64); f.After != "" && err != nil {
+		return problem(http.StatusBadRequest, "after is the cursor of a list of sessions, which was its next")
+	}
 	var err error
+	if f.Conflict, err = flagOf(r, "conflict"); err != nil {
+		return err
+	}
 	if f.Limit, err = limitOf(r, 100, store.ListMax); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type Session struct {
 	NextPollAt    *string            `json:"next_poll_at"`
 	AwaitingAgain bool               `json:"awaiting_again"`
 	UnknownWord   *string            `json:"unknown_word"`
-	Observations  []Observation      `json:"observations,omitempty"`
+	Observations  []Observation      `json:"observations,omitzero"`
 }
 
 // Observation is an observation in JSON.
@@ -56,7 +56,7 @@ type Observation struct {
 func sessionJSON(v store.View, observations bool) Session {
 	s := v.Session
 	out := Session{
-		SessionID: v.ID, Account: v.Account, JobID: text(v.JobID), Metadata: json.RawMessage("null"),
+		SessionID: v.ID, Account: v.Account, JobID: text(v.JobID), Metadata: object(v.Metadata),
 		State: v.State, Outcome: text(s.Outcome), Verdict: text(s.Verdict),
 		Score: s.Score, RealScore: s.RealScore, Confidence: s.Confidence,
 		Type: text(s.Type), Model: text(s.Model), AsOf: theirs(s.AsOf),
@@ -64,9 +64,6 @@ func sessionJSON(v store.View, observations bool) Session {
 		ToldAt:   map[string]*string{"webhook": nil, "poll": nil, "submitted": nil},
 		Conflict: s.Conflict, Verifications: s.Verifications, Attempts: v.Attempts,
 		NextPollAt: status.Stamp(v.NextPollAt), AwaitingAgain: s.AwaitingAgain, UnknownWord: text(s.UnknownWord),
-	}
-	if v.Metadata != "" {
-		out.Metadata = json.RawMessage(v.Metadata)
 	}
 	for source, at := range s.ToldAt {
 		out.ToldAt[string(source)] = status.Stamp(at)
@@ -107,11 +104,21 @@ type Event struct {
 	Outcome   *verdict.Outcome `json:"outcome"`
 	FirstBy   *verdict.Source  `json:"first_by"`
 	Conflict  bool             `json:"conflict"`
+	Metadata  json.RawMessage  `json:"metadata"` // of the session as it is now
 }
 
 func eventJSON(e store.Event, storeID string) Event {
 	return Event{Seq: e.Seq, Store: storeID, At: status.Stamp(e.At), SessionID: e.SessionID, Account: e.Account,
-		Change: e.Change, State: e.State, Outcome: text(e.Outcome), FirstBy: text(e.FirstBy), Conflict: e.Conflict}
+		Change: e.Change, State: e.State, Outcome: text(e.Outcome), FirstBy: text(e.FirstBy), Conflict: e.Conflict,
+		Metadata: object(e.Metadata)}
+}
+
+// object is a JSON object that is kept as text: null if there is none.
+func object(text string) json.RawMessage {
+	if text == "" {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(text)
 }
 
 // text is a string in JSON: null if it is empty.

@@ -40,6 +40,7 @@ type Config struct {
 	Poll      Poll      // [poll]: asking for sessions whose webhook never came
 	Retention Retention // [retention]: how long things are kept
 	Backup    Backup    // [backup]: regular copies of the store
+	Gateway   Gateway   // [gateway]: the recording pass-through, a process of its own
 
 	// Accounts, at least one, with unique names. [[account]]
 	Accounts []Account
@@ -132,6 +133,15 @@ type Backup struct {
 	Schedule string
 	// Keep is the number of copies left in Dir, 1 to 1000; older ones go.
 	Keep int
+}
+
+// Gateway is the recording pass-through of `moverisd gateway`; the daemon does
+// not read it.
+type Gateway struct {
+	// Listen is host:port with a numeric port. Requests carry API keys, so it
+	// belongs on loopback. A socket named "gateway" inherited from systemd wins
+	// when its address fits.
+	Listen string
 }
 
 // Account is one Moveris API key with its budget and its webhook secrets.

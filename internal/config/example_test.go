@@ -93,7 +93,7 @@ func TestExampleIsComplete(t *testing.T) {
 func schemaKeys(t *testing.T) []string {
 	t.Helper()
 	text := "zzz = 1\n"
-	for _, table := range []string{"webhook", "api", "observe", "store", "poll", "retention", "backup"} {
+	for _, table := range []string{"webhook", "api", "observe", "store", "poll", "retention", "backup", "gateway"} {
 		text += "[" + table + "]\nzzz = 1\n"
 	}
 	text += "[[account]]\nzzz = 1\n[[forward]]\nzzz = 1\n[[alert]]\nzzz = 1\n"
@@ -109,8 +109,8 @@ func schemaKeys(t *testing.T) []string {
 			keys = append(keys, strings.TrimPrefix(table+"."+key, "."))
 		}
 	}
-	// The tables, the 41 keys of product section 2 and its optional ones.
-	if len(keys) < 10+41 {
+	// The tables, the 41 keys of product section 2, its optional ones, and the gateway's.
+	if len(keys) < 11+42 {
 		t.Fatalf("only %d keys found: %v", len(keys), keys)
 	}
 	return keys

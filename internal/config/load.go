@@ -47,6 +47,9 @@ type Options struct {
 	// read its secrets: no reference is resolved, and a file that is TOML makes a Config
 	// whatever else is wrong with it, with the default in place of every faulty value.
 	Locating bool
+	// KeysOnly resolves the API keys of accounts and nothing else: the gateway has no
+	// business with other secrets, and is not given them.
+	KeysOnly bool
 }
 
 // DefaultPath returns the file to read: the value of --config if not empty,

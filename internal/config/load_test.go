@@ -24,6 +24,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Retention: Retention{Schedule: "17 3 * * *", Settled: 90 * day, DeadLetters: 90 * day, Events: 30 * day},
 		Backup:    Backup{Schedule: "47 3 * * *", Keep: 7},
+		Gateway:   Gateway{Listen: "127.0.0.1:8490"},
 		Accounts: []Account{{
 			Name: "production", BaseURL: "https://api.moveris.com", RequestsPerMinute: 120,
 			APIKey:         Secret{Ref: "env:KEY", value: []byte(keyValue), resolved: true},

@@ -28,7 +28,7 @@ func TestProblems(t *testing.T) {
 		{"duplicate table", "[poll]\n[api]\n[poll]", "f:3:2: …not valid TOML"},
 		{"number too large", "[poll]\nconcurrency = 99999999999999999999", "f:2:15: …too large"},
 		{"float too large", "[poll]\nconcurrency = 1e999", "f:2:15: …not valid TOML: a number is out of range"},
-		{"unknown table", before("[pol]"), "f:1:2: pol: …unknown key; known here: webhook, api, observe, store, poll, retention, backup, account, forward, alert"},
+		{"unknown table", before("[pol]"), "f:1:2: pol: …unknown key; known here: webhook, api, observe, store, poll, retention, backup, gateway, account, forward, alert"},
 		{"unknown top key", before("x = 1"), "f:1:1: x: …unknown key"},
 		{"unknown odd key", before(`"a\nb" = 1`), `f:1:1: "a\nb": …unknown key`},
 		{"unknown key", before("[poll]\n  concurency = 1"), "f:2:3: poll.concurency: …known here: schedule, grace_period"},

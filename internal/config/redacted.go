@@ -19,6 +19,7 @@ type (
 		Poll      pollTable      `toml:"poll"`
 		Retention retentionTable `toml:"retention"`
 		Backup    backupTable    `toml:"backup"`
+		Gateway   gatewayTable   `toml:"gateway"`
 		Accounts  []accountTable `toml:"account"`
 		Forwards  []forwardTable `toml:"forward,omitempty"`
 		Alerts    []alertTable   `toml:"alert,omitempty"`
@@ -63,6 +64,9 @@ type (
 		Dir      string `toml:"dir"`
 		Schedule string `toml:"schedule"`
 		Keep     int    `toml:"keep"`
+	}
+	gatewayTable struct {
+		Listen string `toml:"listen"`
 	}
 	accountTable struct {
 		Name              string        `toml:"name"`
@@ -110,7 +114,8 @@ func (c *Config) document() document {
 			formatDuration(c.Poll.BackoffMin), formatDuration(c.Poll.BackoffMax), c.Poll.Concurrency, formatDuration(c.Poll.RetryAfterMax)},
 		Retention: retentionTable{c.Retention.Schedule, formatDuration(c.Retention.Settled),
 			formatDuration(c.Retention.DeadLetters), formatDuration(c.Retention.Events)},
-		Backup: backupTable(c.Backup),
+		Backup:  backupTable(c.Backup),
+		Gateway: gatewayTable(c.Gateway),
 	}
 	for _, a := range c.Accounts {
 		t := accountTable{a.Name, a.BaseURL, a.APIKey, a.RequestsPerMinute, a.Routes, nil, a.ConfirmSubmitted}

@@ -43,7 +43,7 @@ func (s *section) secret(key, what string) Secret {
 // resolve fetches what a reference refers to. Until the reference is known to
 // be one, its text may be a secret and must not get into a message.
 func (s *section) resolve(n *node, sub string) Secret {
-	if s.opts.Locating {
+	if s.opts.Locating || s.opts.KeysOnly && sub != "api_key" {
 		return Secret{Ref: n.text}
 	}
 	raw, err := s.fetch(n.text)

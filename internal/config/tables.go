@@ -2,6 +2,7 @@ package config
 
 import (
 	"io/fs"
+	"net"
 	"strconv"
 	"time"
 )
@@ -18,6 +19,7 @@ func (r *reader) config(root *node) *Config {
 		Poll:      readPoll(top.table("poll")),
 		Retention: readRetention(top.table("retention")),
 		Backup:    readBackup(top.table("backup")),
+		Gateway:   readGateway(top.table("gateway")),
 		Accounts:  readAccounts(top),
 		Forwards:  readForwards(top),
 		Alerts:    readAlerts(top),
@@ -140,4 +142,13 @@ func readBackup(s *section) Backup {
 		Schedule: s.schedule("47 3 * * *"),
 		Keep:     s.integer("keep", 7, 1, 1000),
 	}
+}
+
+func readGateway(s *section) Gateway {
+	defer s.done()
+	g := Gateway{Listen: s.text("listen", "127.0.0.1:8490", hostPort)}
+	if host, _, _ := net.SplitHostPort(g.Listen); !isLoopback(host) {
+		s.warn(s.at("listen"), "listen", "is not on loopback: API keys and frames cross the network in the clear")
+	}
+	return g
 }

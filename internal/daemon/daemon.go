@@ -14,6 +14,7 @@ import (
 
 	"github.com/moverisd/moverisd/internal/api"
 	"github.com/moverisd/moverisd/internal/config"
+	"github.com/moverisd/moverisd/internal/forward"
 	"github.com/moverisd/moverisd/internal/moveris"
 	"github.com/moverisd/moverisd/internal/poll"
 	"github.com/moverisd/moverisd/internal/status"
@@ -38,19 +39,32 @@ type daemon struct {
 	log       *slog.Logger
 	startedAt time.Time
 
-	store   *store.Store
-	poller  *poll.Poller
-	handler *webhook.Handler
-	api     *api.Server
-	tracker *status.Tracker
-	notes   notes
-	clock   *clock
-	guard   *clockGuard
+	store     *store.Store
+	poller    *poll.Poller
+	handler   *webhook.Handler
+	forwarder *forward.Forwarder
+	api       *api.Server
+	tracker   *status.Tracker
+	notes     notes
+	clock     *clock
+	guard     *clockGuard
 
 	webhookSrv *http.Server
 	apiSrv     *http.Server
+	tcp        apiTCP
 	apiPath    string // removed at the end, empty if systemd owns it
 	certs      *certificates
+	inherited  inherited
+	deliveries unanswered // of webhookSrv
+	calls      unanswered // of apiSrv
+
+	meter   *api.Meter
+	observe observing
+	alerts  alerts
+	tests   tests
+	held    bool // systemd holds the webhook's socket
+
+	reloading sync.Mutex // one reload at a time
 
 	mu       sync.Mutex // guards the fields below
 	cfg      *config.Config
@@ -65,14 +79,17 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{opts: o, version: o.Version, log: o.Log, startedAt: time.Now(), tracker: status.NewTracker(), cfg: cfg}
+	d := &daemon{opts: o, version: o.Version, log: o.Log, startedAt: time.Now(), tracker: status.NewTracker(),
+		meter: api.NewMeter(), cfg: cfg}
 	if d.log == nil {
 		d.log = newLogger(o.Stderr, o.Env)
 	}
-	in, err := inherit()
+	in, err := inherit(cfg)
 	if err != nil {
 		return err
 	}
+	d.inherited = in
+	d.held = in.take(webhookName) != nil
 	webhookLn, err := listenWebhook(cfg, in)
 	if err != nil {
 		return err
@@ -84,7 +101,18 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkSocket(cfg); err != nil && len(in["api"]) == 0 {
 		return err
 	}
-	if err := d.openStore(ctx, webhookLn); err != nil {
+	if err := d.tcp.listen(cfg); err != nil {
+		return err
+	}
+	defer d.tcp.close()
+	if err := d.observe.listen(d.cfg); err != nil {
+		return err
+	}
+	defer d.observe.close()
+	opened := extendTimeout() // a migration may take long
+	err = d.openStore(ctx, webhookLn)
+	opened()
+	if err != nil {
 		return err
 	}
 	defer d.closeStore()
@@ -114,6 +142,11 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	if d.accounts, err = openAccounts(ctx, d.cfg, d.store, nil, d.version, d.log); err != nil {
 		return err
 	}
+	to, err := targets(d.cfg)
+	if err != nil {
+		return err
+	}
+	d.store.SetForwarding(forwarding(d.cfg))
 	d.guard = newClockGuard(time.Now(), d.store.LastBeat())
 	jobs, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -123,6 +156,7 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	if err := d.plan(); err != nil {
 		return err
 	}
+	d.startForwarding(to)
 	failed := d.startServers(webhookLn, apiLn)
 	// A suspended machine wakes cron's only timer late; a look each minute bounds that.
 	if _, err := d.clock.add("@every 1m", func(context.Context, time.Time) { d.guard.look(time.Now()) }); err != nil {
@@ -133,6 +167,9 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	d.log.Info("ready", "version", d.version, "webhook", webhookLn.Addr().String(), "path", d.cfg.Webhook.Path,
 		"socket", apiLn.Addr().String(), "store", d.store.Path(), "accounts", len(d.accounts))
 	notifyReady()
+	d.alerts.note, d.alerts.log = d.notes.setAlert, d.log
+	d.alerts.start(jobs, d.cfg.Alerts)
+	defer d.alerts.end()
 	beat := d.startHealth(jobs, webhookLn.Addr())
 	defer beat()
 	return d.wait(ctx, cancel, failed)
@@ -184,7 +221,9 @@ func (d *daemon) doubt(date time.Time) bool {
 
 // sweep is the job of the poll schedule.
 func (d *daemon) sweep(ctx context.Context, next time.Time) {
-	if err := d.poller.Sweep(ctx, next); err != nil && ctx.Err() == nil {
+	err := d.poller.Sweep(ctx, next)
+	d.meter.Swept(err)
+	if err != nil && ctx.Err() == nil {
 		d.log.Error("the sweep failed", "err", err)
 	}
 }
@@ -192,14 +231,17 @@ func (d *daemon) sweep(ctx context.Context, next time.Time) {
 // startServers serves deliveries and the API. The channel gets an error if one of them ends
 // by itself.
 func (d *daemon) startServers(webhookLn, apiLn net.Listener) <-chan error {
-	d.handler = webhook.New(webhookSettings(d.cfg), sink(d.store), time.Now)
-	d.api = api.New(api.Deps{Store: d.store, Poller: d.poller, Status: d.report, Accounts: d.names,
+	d.handler = webhook.New(webhookSettings(d.cfg), d.measured(d.store), time.Now)
+	d.api = api.New(api.Deps{Store: d.store, Poller: d.poller, Status: d.report, Accounts: d.names, Forwards: d.forwardNames,
 		Submission: moveris.ParseSubmission, Policy: policies(d.cfg), Sweep: d.sweepNow, Reload: d.reload,
-		Prune: d.prune, Replay: d.replay,
+		Prune: d.prune, Replay: d.replay, Meter: d.meter, Doctor: d.doctor,
 		Now: time.Now, Log: d.log})
 	d.webhookSrv = webhook.NewServer(d.handler, d.log, d.certs.get())
 	d.apiSrv = api.NewServer(d.api, d.log)
-	failed := make(chan error, 2)
+	d.inherited.useOnce(webhookName, d.webhookSrv)
+	d.inherited.useOnce(apiName, d.apiSrv)
+	webhookLn, apiLn = d.deliveries.watch(d.webhookSrv, webhookLn), d.calls.watch(d.apiSrv, apiLn)
+	failed := make(chan error, 4)
 	go func() {
 		if d.certs != nil {
 			failed <- fmt.Errorf("serve deliveries: %w", d.webhookSrv.ServeTLS(webhookLn, "", ""))
@@ -208,6 +250,8 @@ func (d *daemon) startServers(webhookLn, apiLn net.Listener) <-chan error {
 		failed <- fmt.Errorf("serve deliveries: %w", d.webhookSrv.Serve(webhookLn))
 	}()
 	go func() { failed <- fmt.Errorf("serve the API: %w", d.apiSrv.Serve(apiLn)) }()
+	d.serveTCP(failed)
+	d.serveObserve(failed)
 	return failed
 }
 

@@ -38,8 +38,8 @@ func ExitCode(err error) int {
 		return exitStore
 	case errors.Is(err, store.ErrBroken):
 		return exitIO
-	case errors.Is(err, fs.ErrNotExist):
-		return exitConfig // a directory the configuration names
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return exitConfig // a directory the configuration names, or the store's owner
 	}
 	return exitOther
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ func drain(due int, rate float64) int64 {
 
 func fillClient(f *status.Account, h moveris.Health, now time.Time) {
 	f.Breaker, f.LastStatus, f.UsedLastMinute, f.RatePerMinute = h.Breaker, h.LastStatus, h.UsedLastMinute, h.RatePerMinute
-	f.Stopped, f.FailedAt = h.Reason, h.FailingSince
+	f.Stopped, f.FailedAt, f.UselessAt = h.Reason, h.FailingSince, h.UselessSince
 	f.Failing = h.Breaker == "open" || h.Breaker == "half-open"
 	f.Limited = !h.LastRateLimitedAt.IsZero() && now.Sub(h.LastRateLimitedAt) < limitedFor
 	if !h.LastAnswerAt.IsZero() {
@@ -125,14 +126,18 @@ func (d *daemon) report(ctx context.Context) status.Report {
 		f.Accounts, f.Due, err = accountFacts(ctx, d.store, cfg, accounts, now)
 	}
 	if err == nil {
+		f.Forward, err = forwardFacts(ctx, d.store, cfg, now)
+	}
+	if err == nil {
 		f.Unconfigured, err = d.unconfigured(ctx, cfg)
 	}
-	if f.StoreErr = d.store.Err(); f.StoreErr == nil {
-		f.StoreErr = err
-	}
+	f.ReadErr = err
 	f.Poll = d.pollFacts(now)
 	f.Poll.Due = f.Due
-	f.ConfigRejected, f.ListenerErr, f.BackupErr = d.notes.read()
+	d.notes.fill(&f)
+	if err := d.store.Err(); err != nil {
+		f.StoreErr = err
+	}
 	f.ClockDoubted = d.guard.inDoubt()
 	return d.tracker.Judge(f)
 }
@@ -167,13 +172,19 @@ type notes struct {
 	mu       sync.Mutex
 	rejected string
 	listener error
+	commit   error
 	backup   error
+	alerts   map[string]error
 }
 
-func (n *notes) read() (rejected string, listener, backup error) {
+// fill adds the notes to the facts.
+func (n *notes) fill(f *status.Facts) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.rejected, n.listener, n.backup
+	f.ConfigRejected, f.ListenerErr, f.StoreErr, f.BackupErr = n.rejected, n.listener, n.commit, n.backup
+	for _, name := range slices.Sorted(maps.Keys(n.alerts)) {
+		f.AlertErrs = append(f.AlertErrs, status.AlertErr{Name: name, Err: n.alerts[name]})
+	}
 }
 
 func (n *notes) setBackup(err error) {
@@ -188,8 +199,21 @@ func (n *notes) setRejected(why string) {
 	n.rejected = why
 }
 
-func (n *notes) setListener(err error) {
+// setLook notes what a look has found out.
+func (n *notes) setLook(commit, listener error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.listener = err
+	n.commit, n.listener = commit, listener
+}
+
+// setAlert notes why an alert does not get through, or that it does.
+func (n *notes) setAlert(name string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.alerts == nil {
+		n.alerts = map[string]error{}
+	}
+	if n.alerts[name] = err; err == nil {
+		delete(n.alerts, name)
+	}
 }

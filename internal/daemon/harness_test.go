@@ -40,6 +40,7 @@ type rig struct {
 	stop    func() error // ends the daemon and returns what Run returned
 	extra   string       // TOML appended to the configuration
 	poll    string       // TOML of [poll]
+	api     string       // TOML appended to [api]
 }
 
 // syncBuffer is a log that tests read while it is written.
@@ -109,6 +110,7 @@ func (r *rig) writeConfig() {
 listen = %q
 [api]
 socket = %q
+%s
 [store]
 path = %q
 [poll]
@@ -119,7 +121,7 @@ base_url = %q
 api_key = "file:%s/key"
 requests_per_minute = 6000
 webhook_secrets = [ { label = "one", secret = "file:%s/secret" } ]
-%s`, addr, r.socket(), r.dir+"/moverisd.db", r.poll, r.simSrv.URL, r.dir, r.dir, r.extra))
+%s`, addr, r.socket(), r.api, r.dir+"/moverisd.db", r.poll, r.simSrv.URL, r.dir, r.dir, r.extra))
 }
 
 func (r *rig) socket() string { return filepath.Join(r.dir, "moverisd.sock") }

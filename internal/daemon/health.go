@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -39,9 +40,9 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 		defer close(done)
 		tick := time.NewTicker(lookInterval())
 		defer tick.Stop()
-		level := status.OK
+		last := status.Report{Level: status.OK}
 		for {
-			level = d.look(ctx, addr, level)
+			last = d.look(ctx, addr, last)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -57,7 +58,7 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 
 // look judges once, tells the log where the level has changed, writes status.json, and beats
 // for systemd's watchdog if the daemon does its work.
-func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) status.Level {
+func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Report) status.Report {
 	if jump := d.guard.look(time.Now()); jump != 0 {
 		d.log.Warn("the clock has jumped", "by", jump.Round(time.Second))
 	}
@@ -66,37 +67,76 @@ func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Level) s
 	if ctx.Err() != nil {
 		return before
 	}
-	d.notes.setListener(listenErr)
+	d.notes.setLook(commitErr, listenErr)
+	d.renewCertificates()
 	r := d.report(ctx)
 	if ctx.Err() != nil {
 		return before
 	}
-	if r.Level != before {
-		for _, reason := range r.Reasons {
-			d.log.Warn("health: "+reason.Text, "reason", reason.Code, "level", reason.Level)
-		}
-		d.log.Info("health is "+string(r.Level), "before", before)
-	}
+	d.logChange(before, r)
+	d.alerts.look(r)
 	notifyStatus(r.Line())
 	if err := writeStatus(filepath.Join(filepath.Dir(d.store.Path()), "status.json"), r); err != nil {
 		d.log.Debug("write status.json", "err", err)
 	}
 	d.beat(commitErr, listenErr, d.pollFacts(time.Now()).Late)
-	return r.Level
+	return r
 }
 
-// beat tells systemd's watchdog that all is well, or the log what is not: no beat means that
-// systemd will restart the daemon.
+// logChange tells the log of each reason once when it comes, once when it goes, and of the
+// level.
+func (d *daemon) logChange(before, now status.Report) {
+	has := func(r status.Report, reason status.Reason) bool {
+		return slices.ContainsFunc(r.Reasons, func(o status.Reason) bool {
+			return o.Code == reason.Code && o.Subject == reason.Subject && o.Level == reason.Level
+		})
+	}
+	for _, reason := range now.Reasons {
+		if !has(before, reason) {
+			d.log.Warn("health: "+reason.Text, "reason", reason.Code, "level", reason.Level)
+		}
+	}
+	for _, reason := range before.Reasons {
+		if !has(now, reason) {
+			d.log.Info("health: no longer so", "reason", reason.Code, "level", reason.Level)
+		}
+	}
+	if now.Level != before.Level {
+		d.log.Info("health is "+string(now.Level), "before", before.Level)
+	}
+}
+
+// beat tells systemd's watchdog that all is well, or the log everything that is not: no beat
+// means that systemd will restart the daemon.
 func (d *daemon) beat(commitErr, listenErr error, late bool) {
-	switch {
-	case commitErr != nil && !passing(commitErr):
+	alive := true
+	if commitErr != nil && !passing(commitErr) {
+		alive = false
 		d.log.Error("no beat for the watchdog: the store does not commit", "err", commitErr)
-	case listenErr != nil:
+	}
+	if listenErr != nil {
+		alive = false
 		d.log.Error("no beat for the watchdog: the listener does not answer", "err", listenErr)
-	case late:
+	}
+	if late {
+		alive = false
 		d.log.Error("no beat for the watchdog: sweeps do not tick")
-	default:
+	}
+	if alive {
 		notifyBeat()
+	}
+}
+
+// renewCertificates reads the certificate again if its files have changed. While they do not
+// fit together, as between the two steps of a renewal, the old one stays; the log is told of
+// it once for each change.
+func (d *daemon) renewCertificates() {
+	changed, err := d.certs.renew()
+	switch {
+	case err != nil:
+		d.log.Error("the changed certificate is refused, the old one stays", "err", err)
+	case changed:
+		d.log.Info("the certificate was read again")
 	}
 }
 

@@ -48,9 +48,12 @@ func Offline(ctx context.Context, cfg *config.Config, version string) (http.Hand
 // delivery is accepted.
 func offlineReport(ctx context.Context, st *store.Store, cfg *config.Config, version string) status.Report {
 	f, err := storeFacts(ctx, st, time.Now())
-	f.Via, f.Version, f.StoreErr = "file", version, err
+	f.Via, f.Version, f.ReadErr = "file", version, err
 	if err == nil {
-		f.Accounts, f.Due, f.StoreErr = accountFacts(ctx, st, cfg, nil, f.Now)
+		f.Accounts, f.Due, f.ReadErr = accountFacts(ctx, st, cfg, nil, f.Now)
+	}
+	if f.ReadErr == nil {
+		f.Forward, f.ReadErr = forwardFacts(ctx, st, cfg, f.Now)
 	}
 	f.Poll.Due = f.Due
 	f.Stopped = true

@@ -9,6 +9,9 @@ import (
 // reload reads configuration, secrets and certificates again. If anything about them is
 // wrong, everything stays as it was.
 func (d *daemon) reload(ctx context.Context) error {
+	// A signal and a call may come together; the later one must not be overtaken.
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	notifyReloading()
 	defer notifyReady()
 	err := d.tryReload(ctx)
@@ -30,18 +33,24 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	if err := checkOrphans(ctx, cfg, d.store); err != nil {
 		return err
 	}
+	pair, err := readPair(cfg.Webhook.TLSCert, cfg.Webhook.TLSKey)
+	if err != nil {
+		return err
+	}
+	to, err := targets(cfg)
+	if err != nil {
+		return err
+	}
 	old, accounts := d.current()
 	fresh, err := openAccounts(ctx, cfg, d.store, accounts, d.version, d.log)
 	if err != nil {
 		return err
 	}
-	if err := d.certs.reload(cfg.Webhook.TLSCert, cfg.Webhook.TLSKey); err != nil {
-		return err
-	}
 	for _, key := range needsRestart(old, cfg) {
 		d.log.Warn("a changed key takes effect at the next start only", "key", key)
 	}
-	// From here on nothing fails.
+	// From here on nothing fails: the schedules were checked with the configuration.
+	d.certs.replace(pair)
 	d.mu.Lock()
 	d.cfg, d.accounts = cfg, fresh
 	d.mu.Unlock()
@@ -49,6 +58,9 @@ func (d *daemon) tryReload(ctx context.Context) error {
 	d.poller.Configure(pollSettings(cfg, fresh, d.doubt))
 	d.handler.Configure(webhookSettings(cfg))
 	d.api.SetPolicy(policies(cfg))
+	d.store.SetForwarding(forwarding(cfg))
+	d.forwarder.Configure(to)
+	d.alerts.replace(cfg.Alerts)
 	if cfg.Poll.Schedule != old.Poll.Schedule || cfg.Retention.Schedule != old.Retention.Schedule ||
 		cfg.Backup.Schedule != old.Backup.Schedule {
 		return d.plan()

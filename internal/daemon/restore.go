@@ -17,7 +17,7 @@ type Restored = store.Restored
 
 // Restore replaces the store of a stopped daemon by a backup; see store.Restore.
 func Restore(ctx context.Context, cfg *config.Config, backup string) (Restored, error) {
-	return store.Restore(ctx, cfg.Store.Path, backup, policies(cfg), time.Now())
+	return store.Restore(ctx, cfg.Store.Path, backup, policies(cfg), time.Now(), forwarding(cfg))
 }
 
 // SaveBackup writes what fetch gives to path: under a temporary name first, then fsynced,

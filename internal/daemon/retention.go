@@ -11,13 +11,19 @@ import (
 
 // prune applies the retention. While the clock is in doubt it waits.
 func (d *daemon) prune(ctx context.Context, all bool) (store.Pruned, error) {
-	d.guard.look(time.Now())
+	now := time.Now()
+	d.guard.look(now)
+	return d.pruneAt(ctx, all, now)
+}
+
+// pruneAt is prune at a time at which the guard has looked.
+func (d *daemon) pruneAt(ctx context.Context, all bool, now time.Time) (store.Pruned, error) {
 	if d.guard.inDoubt() {
 		return store.Pruned{}, api.Refuse("the clock is in doubt; nothing is pruned before the API's Date confirms it")
 	}
 	cfg, _ := d.current()
 	return d.store.Prune(ctx, store.Retention{Settled: cfg.Retention.Settled, DeadLetters: cfg.Retention.DeadLetters,
-		Events: cfg.Retention.Events, All: all}, time.Now())
+		Events: cfg.Retention.Events, All: all}, now)
 }
 
 // pruneJob is the job of the retention schedule.

@@ -8,9 +8,10 @@ import (
 
 // Limits of stopping, ten seconds in all.
 const (
-	drainTimeout = 5 * time.Second // deliveries that were accepted
-	jobTimeout   = 2 * time.Second // sweeps, whose context has ended by then
-	apiTimeout   = 1 * time.Second // callers that wait have been sent home by then
+	drainTimeout   = 5 * time.Second // deliveries that were accepted
+	jobTimeout     = 2 * time.Second // sweeps, whose context has ended by then
+	forwardTimeout = 1 * time.Second // events on their way to a target
+	apiTimeout     = 1 * time.Second // callers that wait have been sent home by then
 )
 
 // stop ends everything but the store, in the reverse order of the start. Whatever does not
@@ -19,6 +20,7 @@ func (d *daemon) stop(cancelJobs func()) {
 	notifyStopping()
 	cancelJobs()
 	within(drainTimeout, func(ctx context.Context) {
+		d.deliveries.finish(ctx)
 		if err := d.webhookSrv.Shutdown(ctx); err != nil {
 			d.handler.Drain()
 			d.log.Warn("deliveries that were not answered in time are refused with 503", "err", err)
@@ -30,11 +32,15 @@ func (d *daemon) stop(cancelJobs func()) {
 			d.log.Warn("stop the schedule", "err", err)
 		}
 	})
+	within(forwardTimeout, d.forwarder.Stop)
 	d.api.Stop()
 	within(apiTimeout, func(ctx context.Context) {
+		d.calls.finish(ctx)
 		if err := d.apiSrv.Shutdown(ctx); err != nil {
 			d.apiSrv.Close()
 		}
+		d.tcp.stop(ctx)
+		d.observe.stop(ctx)
 	})
 	_, accounts := d.current()
 	for _, a := range accounts {

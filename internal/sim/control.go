@@ -59,6 +59,13 @@ func (m *Moveris) control() http.Handler {
 	handle("GET /_sim/faults", m.controlFaults)
 	handle("PUT /_sim/faults", m.controlSetFaults)
 	handle("DELETE /_sim/faults", m.controlClearFaults)
+	handle("PUT /_sim/check", func(r *http.Request) (any, error) {
+		var req FinishRequest
+		if err := readControl(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, m.SetCheckOutcome(req.Outcome)
+	})
 	handle("GET /_sim/stats", m.controlStats)
 	handle("GET /_sim/requests", func(*http.Request) (any, error) { return m.Requests(), nil })
 	handle("DELETE /_sim/requests", func(*http.Request) (any, error) { m.ForgetRequests(); return nil, nil })

@@ -5,15 +5,13 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // page makes the answer to one request; it writes nothing.
 type page func(*http.Request) *answer
 
-// routes is the whole API. The check endpoints (POST, the SDK's fastCheck)
-// are not played yet; they belong here, behind keyed like the rest.
+// routes is the whole API that is played.
 func (m *Moveris) routes() http.Handler {
 	api := http.NewServeMux()
 	handle := func(pattern string, p page) { api.Handle(pattern, m.serve(p)) }
@@ -23,6 +21,8 @@ func (m *Moveris) routes() http.Handler {
 	handle("GET /api/v1/sessions/{id}", m.keyed(m.sessionPage))
 	handle("GET /api/v1/models", m.keyed(models))
 	handle("GET /api/v1/queue/stats", m.keyed(m.queueStats))
+	handle("POST /api/v1/fast-check", m.keyed(m.fastCheck))
+	handle("POST /api/v1/fast-check-stream", m.keyed(m.fastCheckStream))
 	handle("/", notThere)
 
 	root := http.NewServeMux()
@@ -68,9 +68,10 @@ func (m *Moveris) keyed(p page) page {
 	}
 }
 
+// health has the fields of the SDK's HealthResponse. The words differ between sources; the
+// key is the status.
 func health(*http.Request) *answer {
-	// The words differ between sources; the key is the status.
-	return newAnswer(http.StatusOK, map[string]string{"status": "healthy"})
+	return newAnswer(http.StatusOK, map[string]string{"status": "healthy", "version": "2.0.0", "environment": "simulated"})
 }
 
 func notThere(r *http.Request) *answer {
@@ -137,15 +138,24 @@ func (m *Moveris) sessionPage(r *http.Request) *answer {
 	return good(sessionStateOf(s, m.now()))
 }
 
-// models is the registry; the names are documented, the fields are our choice.
+// models is the registry, in the form of the SDK's ModelEntry. The names are documented,
+// the texts are our choice.
 func models(*http.Request) *answer {
 	type model struct {
-		ID     string `json:"id"`
-		Frames int    `json:"frames"`
+		ID          string   `json:"id"`
+		Label       string   `json:"label"`
+		Description string   `json:"description"`
+		MinFrames   int      `json:"min_frames"`
+		Deprecated  bool     `json:"deprecated"`
+		Aliases     []string `json:"aliases"`
 	}
 	var list []model
 	for _, n := range []int{10, 30, 60, 90, 120} {
-		list = append(list, model{strings.Replace("mixed-N-v2", "N", strconv.Itoa(n), 1), n})
+		frames := strconv.Itoa(n)
+		list = append(list, model{
+			ID: "mixed-" + frames + "-v2", Label: "Mixed " + frames, Description: frames + " frames",
+			MinFrames: n, Aliases: []string{},
+		})
 	}
 	return good(list)
 }

@@ -90,9 +90,9 @@ func TestErrorsGolden(t *testing.T) {
 	expect(t, get(m, "/api/v2/anything", "k"), 404, `{"detail":"Not Found"}`)
 	expect(t, get(m, "/api/v1/result/x/wait?timeout=soon", "k"), 422,
 		`{"data":null,"success":false,"message":"timeout must be a number of seconds","errors":[{"validation_error":["timeout must be a number of seconds"]}]}`)
-	expect(t, get(m, "/health", ""), 200, `{"status":"healthy"}`)
+	expect(t, get(m, "/health", ""), 200, `{"environment":"simulated","status":"healthy","version":"2.0.0"}`)
 	expect(t, get(m, "/api/v1/queue/stats", "k"), 200, `{"data":{"queue_length":0,"queue_key":"detection"},"success":true,"message":"OK"}`)
-	if w := get(m, "/api/v1/models", "k"); !strings.Contains(w.Body.String(), `{"id":"mixed-30-v2","frames":30}`) {
+	if w := get(m, "/api/v1/models", "k"); !strings.Contains(w.Body.String(), `{"id":"mixed-30-v2","label":"Mixed 30","description":"30 frames","min_frames":30,"deprecated":false,"aliases":[]}`) {
 		t.Errorf("models: %s", w.Body)
 	}
 }

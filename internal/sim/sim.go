@@ -27,6 +27,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ type Moveris struct {
 	faults   *faultSet
 	client   *http.Client
 	handler  http.Handler
+	checks   checks
 
 	mu      sync.Mutex // guards the fields below
 	webhook webhook
@@ -104,6 +106,7 @@ func New(cfg Config) *Moveris {
 	m.webhook = webhook{url: cfg.WebhookURL, secret: cfg.WebhookSecret}
 	m.counts.Answers = map[string]int{}
 	m.client = deliveryClient()
+	m.checks.outcome, m.checks.done, m.checks.streams = Live, map[[sha256.Size]byte]any{}, map[string]map[int]struct{}{}
 	m.handler = m.routes()
 	return m
 }

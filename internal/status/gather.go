@@ -12,8 +12,10 @@ import (
 // WindowLength is the span of the window's figures.
 const WindowLength = 24 * time.Hour
 
-// RecentLength is the span that silence and failures are judged over.
-const RecentLength = 10 * time.Minute
+// RecentLength is the span that silence and failures are judged over: ten minutes, less what it
+// takes to notice, a slot of the figures and a look of the daemon. So silence is told within
+// ten minutes of the last delivery.
+const RecentLength = 10*time.Minute - 30*time.Second
 
 // Facts is everything a report is made of.
 type Facts struct {
@@ -34,13 +36,21 @@ type Facts struct {
 	Poll     Poll
 	Forward  []Forward
 
-	StoreErr       error
-	BackupErr      error    // why the last backup failed
+	StoreErr       error // the store cannot commit
+	ReadErr        error // the figures could not be read: they say nothing
+	BackupErr      error // why the last backup failed
+	AlertErrs      []AlertErr
 	ClockDoubted   bool     // the wall clock has jumped and nothing has confirmed it since
 	Stopped        bool     // the daemon does not run
 	ConfigRejected string   // why the last reload was refused
 	ListenerErr    error    // the listener does not answer itself
 	Unconfigured   []string // accounts in the store that the configuration does not name
+}
+
+// AlertErr is an alert that did not get through.
+type AlertErr struct {
+	Name string // of its command or host
+	Err  error
 }
 
 // fill turns the facts into a report without a judgement.
@@ -89,13 +99,13 @@ func window(day store.Figures) Window {
 		ratio := math.Round(float64(day[verdict.DueMissed])/float64(due)*1e4) / 1e4
 		w.WebhookMissRatio = &ratio
 	}
-	w.WebhookLagSeconds = percentiles(day, verdict.WebhookLagFigures, map[string]float64{"p50": 0.50, "p95": 0.95, "p99": 0.99})
-	w.RescueLagSeconds = percentiles(day, verdict.RescueLagFigures, map[string]float64{"p50": 0.50, "p95": 0.95})
+	w.WebhookLagSeconds = Percentiles(day, verdict.WebhookLagFigures, map[string]float64{"p50": 0.50, "p95": 0.95, "p99": 0.99})
+	w.RescueLagSeconds = Percentiles(day, verdict.RescueLagFigures, map[string]float64{"p50": 0.50, "p95": 0.95})
 	return w
 }
 
-// percentiles reads quantiles from a lag histogram, in seconds; nil if it is empty.
-func percentiles(day store.Figures, base verdict.Figure, wanted map[string]float64) map[string]float64 {
+// Percentiles reads quantiles from a lag histogram, in seconds; nil if it is empty.
+func Percentiles(day store.Figures, base verdict.Figure, wanted map[string]float64) map[string]float64 {
 	var cells []verdict.Figure
 	var total int64
 	for f, n := range day {

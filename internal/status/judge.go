@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/moverisd/moverisd/internal/store"
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -16,6 +17,8 @@ const (
 	diskLow          = 256 << 20 // bytes
 	diskFailing      = 32 << 20
 	unreachableAfter = RecentLength
+	forwardStuck     = 15 * time.Minute
+	forwardFailing   = 24 * time.Hour
 )
 
 // Judge is the one judgement: the report with its level and the reasons for it, the worst
@@ -30,17 +33,11 @@ func Judge(f Facts) Report {
 	}
 	for _, judge := range []func(Facts) []Reason{
 		judgeStore, judgeListener, judgeSilence, judgeSignatures, judgeAccounts, judgeSweep,
-		judgeDisk, judgePeople, judgeConfig,
+		judgeDisk, judgePeople, judgeHeaders, judgeForwards, judgeConfig, judgeDaemon,
 	} {
 		r.Reasons = append(r.Reasons, judge(f)...)
 	}
-	r.Level = OK
-	for _, reason := range r.Reasons {
-		if reason.Level.worse(r.Level) {
-			r.Level = reason.Level
-		}
-	}
-	sortReasons(r.Reasons)
+	r.conclude()
 	return r
 }
 
@@ -49,11 +46,16 @@ func reason(code string, level Level, do, format string, args ...any) Reason {
 }
 
 func judgeStore(f Facts) []Reason {
-	if f.StoreErr == nil {
-		return nil
+	var out []Reason
+	if f.StoreErr != nil {
+		out = append(out, reason("store_failed", Failing, "see the journal and the disk; moverisd verifies the file at its next start",
+			"the store cannot commit, deliveries are answered 503: %v", f.StoreErr))
 	}
-	return []Reason{reason("store_failed", Failing, "see the journal; moverisd verifies the file at its next start",
-		"the store cannot commit: %v", f.StoreErr)}
+	if f.ReadErr != nil {
+		out = append(out, reason("figures_unread", Degraded, "see the journal; while this lasts nothing here says that all is well",
+			"the figures cannot be read: %v", f.ReadErr))
+	}
+	return out
 }
 
 func judgeListener(f Facts) []Reason {
@@ -65,21 +67,27 @@ func judgeListener(f Facts) []Reason {
 }
 
 // judgeSilence notices that webhooks stay away although they were due. It never concludes
-// anything from nothing being expected.
+// anything from nothing being expected. Any signed delivery breaks the silence, whatever else
+// is wrong with it. A stopped daemon hears nothing: that is its own reason.
 func judgeSilence(f Facts) []Reason {
-	if f.Recent[store.FigureAccepted]+f.Recent[store.FigureDuplicate] > 0 {
+	if f.Stopped || f.heard() > 0 {
 		return nil
 	}
-	const do = "check the webhook in the developer portal (URL, event subscription, delivery log), then what lies in front of moverisd"
+	const do = "check the webhook in the developer portal (URL, both events subscribed, delivery log), then the proxy in front of moverisd: moverisd doctor --public-url URL"
 	if n := f.Recent[verdict.DueMissed]; n >= silenceMin {
 		return []Reason{reason("silence", Failing, do,
-			"%d sessions got their outcome from elsewhere in %s and no delivery arrived", n, span(RecentLength))}
+			"%d sessions got their outcome from elsewhere in 10 min and no delivery arrived", n)}
 	}
-	if n := f.Recent[verdict.DueSilent] + f.Recent[verdict.DueMissed]; n >= silenceMin {
+	if n := f.Recent[verdict.DueSilent]; n >= silenceMin {
 		return []Reason{reason("silence", Degraded, do,
-			"%d sessions came due in %s and no delivery arrived", n, span(RecentLength))}
+			"%d sessions came due in 10 min, nothing is known of them, and no delivery arrived", n)}
 	}
 	return nil
+}
+
+// heard counts the signed deliveries of late.
+func (f Facts) heard() int64 {
+	return f.Recent[store.FigureAccepted] + f.Recent[store.FigureDuplicate] + f.Recent[store.FigureDeadLetter]
 }
 
 // judgeSignatures tells a replaced secret from strangers: strangers do not make our own
@@ -87,15 +95,15 @@ func judgeSilence(f Facts) []Reason {
 func judgeSignatures(f Facts) []Reason {
 	n := f.Recent.Rejected()["signature"]
 	waiting := f.Recent[verdict.DueSilent]+f.Recent[verdict.DueMissed] > 0
-	if n < signatureMin || (f.Recent[store.FigureAccepted] > 0 && !waiting) {
+	if f.Stopped || n < signatureMin || (f.heard() > 0 && !waiting) {
 		return nil
 	}
-	text := fmt.Sprintf("%d deliveries in %s had no valid signature", n, span(RecentLength))
+	text := fmt.Sprintf("%d deliveries in 10 min had no valid signature", n)
 	if waiting {
 		text += " while sessions were due: a webhook secret was probably replaced"
 	}
 	return []Reason{{Code: "signature_failures", Level: Degraded, Text: text,
-		Do: "compare the webhooks in the portal with webhook_secrets; a lost secret needs a new webhook there"}}
+		Do: "compare the webhooks in the portal with webhook_secrets; a secret is shown once, so a lost one needs a new webhook there, then its secret here, and a reload"}}
 }
 
 func judgeAccounts(f Facts) []Reason {
@@ -112,31 +120,55 @@ func judgeAccounts(f Facts) []Reason {
 
 func judgeAccount(f Facts, a Account) []Reason {
 	var out []Reason
+	add := func(code string, level Level, do, format string, args ...any) {
+		r := reason(code, level, do, "account "+a.Name+": "+format, args...)
+		r.Subject = a.Name
+		out = append(out, r)
+	}
+	since, failing := a.silentSince(f.Now)
 	switch {
 	case a.Stopped == "no_credits":
-		out = append(out, reason("account_denied", Failing, "buy credits for the account",
-			"account %s: the API says 402, insufficient credits", a.Name))
+		add("account_denied", Failing, "buy credits for the account", "the API says 402, insufficient credits")
 	case a.Stopped != "":
-		out = append(out, reason("account_denied", Failing, "check api_key and its scopes (detection:read, session:read)",
-			"account %s: the API refuses the key (status %d)", a.Name, a.LastStatus))
-	case a.Failing:
+		add("account_denied", Failing, "check api_key and its scopes (detection:read, session:read)",
+			"the API refuses the key (status %d)", a.LastStatus)
+	case failing:
 		level := Degraded
-		if !a.FailedAt.IsZero() && f.Now.Sub(a.FailedAt) > unreachableAfter && f.Totals.States[verdict.Overdue] > 0 {
+		if f.Now.Sub(since) > unreachableAfter && f.Totals.States[verdict.Overdue] > 0 {
 			level = Failing
 		}
-		out = append(out, reason("api_unreachable", level, "check the network, the proxy and Moveris' status; nothing is lost meanwhile",
-			"account %s: the API does not answer", a.Name))
+		text := "the API does not answer"
+		if !a.Failing {
+			text = "the API answers, but nothing of use"
+		}
+		add("api_unreachable", level, "check the network, the proxy and Moveris' status; nothing is lost meanwhile", "%s", text)
 	}
 	if a.Limited {
-		out = append(out, reason("rate_limited", Degraded, "lower requests_per_minute if it stays",
-			"account %s: the API answered 429; asking at %.0f of %d requests a minute", a.Name, a.RatePerMinute, a.BudgetPerMinute))
+		add("rate_limited", Degraded, "lower requests_per_minute if it stays",
+			"the API answered 429; asking at %.0f of %d requests a minute", a.RatePerMinute, a.BudgetPerMinute)
 	}
-	return append(out, judgeRoutes(a)...)
+	if routes := judgeRoutes(a); len(routes) > 0 {
+		add("route_never_answered", Degraded, "run moverisd probe with an id that is known to be finished, and set routes",
+			"no route has ever answered 200: %s", strings.Join(routes, ", "))
+	}
+	return out
 }
 
-// judgeRoutes names routes only where none of the account's has ever answered 200: while
-// one does, the others need not.
-func judgeRoutes(a Account) []Reason {
+// silentSince is since when the API has been of no use, if it is not: it does not answer, or,
+// for long, with nothing that tells of any session, as a maintenance page does.
+func (a Account) silentSince(now time.Time) (since time.Time, failing bool) {
+	if a.Failing {
+		if a.FailedAt.IsZero() {
+			return now, true
+		}
+		return a.FailedAt, true
+	}
+	return a.UselessAt, !a.Limited && !a.UselessAt.IsZero() && now.Sub(a.UselessAt) > unreachableAfter
+}
+
+// judgeRoutes lists the routes that were asked in vain, but only where none of the account's
+// has ever answered 200: while one does, the others need not.
+func judgeRoutes(a Account) []string {
 	var asked []string
 	var answers int64
 	for _, r := range a.Routes {
@@ -153,8 +185,7 @@ func judgeRoutes(a Account) []Reason {
 	if answers < routeAnswersMin || a.Stopped != "" || a.Failing {
 		return nil
 	}
-	return []Reason{reason("route_never_answered", Degraded, "run moverisd probe with an id that is known to be finished, and set routes",
-		"account %s: no route has ever answered 200: %s", a.Name, strings.Join(asked, ", "))}
+	return asked
 }
 
 func judgeSweep(f Facts) []Reason {
@@ -185,30 +216,75 @@ func judgeDisk(f Facts) []Reason {
 func judgePeople(f Facts) []Reason {
 	var out []Reason
 	t := f.Totals
-	if t.NewMissing > 0 {
+	if n := t.NewMissing; n > 0 {
 		out = append(out, reason("missing_sessions", Degraded, "moverisd sessions --state missing, then poll, withdraw or ack them",
-			"%d sessions were given up without an answer", t.NewMissing))
+			"%s given up without an answer", plural(n, "session was", "sessions were")))
 	}
-	if t.NewConflicts > 0 {
-		out = append(out, reason("conflicts", Degraded, "moverisd sessions --conflict, then ack them",
-			"the sources of %d sessions contradict each other", t.NewConflicts))
+	if n := t.NewConflicts; n > 0 {
+		out = append(out, reason("conflicts", Degraded, "moverisd sessions --conflict, look at both sides, then ack them",
+			"the sources of %s contradict each other", plural(n, "session", "sessions")))
 	}
-	if t.UnknownWord > 0 {
-		out = append(out, reason("unknown_word", Degraded, "moverisd sessions show; a newer moverisd may know the word",
-			"%d open sessions have a status or verdict that is not known", t.UnknownWord))
+	if n := t.UnknownWord; n > 0 {
+		out = append(out, reason("unknown_word", Degraded,
+			"moverisd sessions --state overdue -o json, and see unknown_word; a newer moverisd may know the word",
+			"%s a status or verdict that is not known", plural(n, "open session has", "open sessions have")))
 	}
-	if t.NewDead > 0 {
+	if n := t.NewDead; n > 0 {
 		out = append(out, reason("dead_letters", Degraded, "moverisd deliveries, then replay or ack them",
-			"%d signed deliveries could not be used", t.NewDead))
+			"%s could not be used", plural(n, "signed delivery", "signed deliveries")))
 	}
-	if n := f.Recent[store.FigureHeaderMismatch]; n > 0 {
-		out = append(out, reason("header_mismatch", Degraded, "ask who changes headers on the way: a proxy, or somebody who replays deliveries",
-			"the unsigned headers of %d deliveries in %s contradicted their signed bodies", n, span(RecentLength)))
+	return out
+}
+
+func judgeHeaders(f Facts) []Reason {
+	n := f.Recent[store.FigureHeaderMismatch]
+	if n == 0 {
+		return nil
+	}
+	return []Reason{reason("header_mismatch", Degraded, "ask who changes headers on the way: a proxy, or somebody who replays deliveries",
+		"the unsigned headers of %s in 10 min contradicted the signed body", plural(n, "delivery", "deliveries"))}
+}
+
+// judgeForwards names targets that results do not get to.
+func judgeForwards(f Facts) []Reason {
+	var out []Reason
+	for _, fw := range f.Forward {
+		late := time.Duration(fw.OldestSeconds) * time.Second
+		level := Degraded
+		var text string
+		switch {
+		case fw.Pending > 0 && late >= forwardStuck && !fw.Removed:
+			text = fmt.Sprintf("forward %s: %s, the oldest for %s", fw.Name, plural(fw.Pending, "result waits", "results wait"), span(late))
+			if fw.LastError != nil {
+				text += ": " + *fw.LastError
+			}
+			if late >= forwardFailing {
+				level = Failing
+			}
+		case fw.Pending > 0 && fw.Removed:
+			text = fmt.Sprintf("forward %s is not configured any more: %s", fw.Name, plural(fw.Pending, "result waits", "results wait"))
+		case fw.DeadLetters > fw.AckedDead:
+			text = fmt.Sprintf("forward %s: %s could not be handed over", fw.Name, plural(fw.DeadLetters-fw.AckedDead, "result", "results"))
+		default:
+			continue
+		}
+		r := reason("forward_stuck", level, "moverisd forward list; mend the receiver, then forward retry, forward skip or ack dead-letters", "%s", text)
+		r.Subject = fw.Name
+		out = append(out, r)
 	}
 	return out
 }
 
 func judgeConfig(f Facts) []Reason {
+	if f.ConfigRejected == "" {
+		return nil
+	}
+	return []Reason{reason("config_rejected", Degraded, "moverisd config check, then moverisd reload",
+		"the last reload was refused, the old configuration stays: %s", f.ConfigRejected)}
+}
+
+// judgeDaemon tells of the work beside receiving and asking.
+func judgeDaemon(f Facts) []Reason {
 	var out []Reason
 	if f.ClockDoubted {
 		out = append(out, reason("clock_jump", Degraded, "check the machine's time synchronisation; it clears when the API's Date agrees",
@@ -218,9 +294,11 @@ func judgeConfig(f Facts) []Reason {
 		out = append(out, reason("backup_failed", Degraded, "check [backup] dir: is it there, writable for the service, and is there space?",
 			"the last backup failed: %v", f.BackupErr))
 	}
-	if f.ConfigRejected == "" {
-		return out
+	for _, a := range f.AlertErrs {
+		r := reason("alert_failed", Degraded, "mend the command or the URL of [[alert]]; it is tried again every few minutes",
+			"alert %s did not get through: %v", a.Name, a.Err)
+		r.Subject = a.Name
+		out = append(out, r)
 	}
-	return append(out, reason("config_rejected", Degraded, "moverisd config check, then moverisd reload",
-		"the last reload was refused, the old configuration stays: %s", f.ConfigRejected))
+	return out
 }

@@ -34,11 +34,14 @@ func (l Level) worse(m Level) bool { return l.ExitCode() > m.ExitCode() }
 
 // Reason is why the level is not ok.
 type Reason struct {
-	Code  string  `json:"code"`
-	Level Level   `json:"level"`
-	Since *string `json:"since"`
-	Text  string  `json:"text"`
-	Do    string  `json:"do"` // what to do about it
+	Code    string  `json:"code"`              // one of Codes
+	Subject string  `json:"subject,omitempty"` // the account, forward or alert it is about, where there may be several
+	Level   Level   `json:"level"`
+	Since   *string `json:"since"`
+	Text    string  `json:"text"`
+	Do      string  `json:"do"` // what to do about it
+	// Over is since when it no longer holds, while it is still told: see Tracker.
+	Over *string `json:"over_since,omitempty"`
 }
 
 // Report is the status as everyone sees it. The JSON form is a contract: fields are added,
@@ -108,6 +111,8 @@ type Account struct {
 	Failing  bool      `json:"-"` // nothing but transport errors and 5xx lately
 	Limited  bool      `json:"-"` // a 429 lately
 	FailedAt time.Time `json:"-"`
+	// UselessAt begins a run of answers that told nothing of any session, zero if there is none.
+	UselessAt time.Time `json:"-"`
 }
 
 // Route is one route of an account.
@@ -141,6 +146,9 @@ type Forward struct {
 	OldestSeconds int64   `json:"oldest_seconds"`
 	DeadLetters   int64   `json:"dead_letters"`
 	LastError     *string `json:"last_error"`
+
+	AckedDead int64 `json:"-"` // dead letters that a person has seen
+	Removed   bool  `json:"-"` // not configured any more, what is pending is kept
 }
 
 // Store is the database file.
@@ -163,6 +171,9 @@ func Stamp(t time.Time) *string {
 	s := t.UTC().Format("2006-01-02T15:04:05.000Z")
 	return &s
 }
+
+// Time reads a stamp back; the zero time for nil.
+func Time(s *string) time.Time { return parse(s) }
 
 // parse reads a stamp back; the zero time for nil.
 func parse(s *string) time.Time {

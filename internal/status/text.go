@@ -10,8 +10,17 @@ import (
 
 // Text writes the report for a person: first the judgement, then what to do, then figures.
 func (r Report) Text(w io.Writer, color bool) error {
-	now := parse(r.AsOf)
 	b := &strings.Builder{}
+	r.Head(b, color)
+	b.WriteString("\n")
+	r.Figures(b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Head writes the judgement, and for each reason what to do.
+func (r Report) Head(b *strings.Builder, color bool) {
+	now := parse(r.AsOf)
 	fmt.Fprintf(b, "moverisd: %s", paint(r.Level, color))
 	if r.UptimeSeconds > 0 {
 		fmt.Fprintf(b, "   (up %s, version %s)", span(time.Duration(r.UptimeSeconds)*time.Second), r.Version)
@@ -20,21 +29,31 @@ func (r Report) Text(w io.Writer, color bool) error {
 		fmt.Fprintf(b, "   (read from the %s, the daemon does not run; as of %s)", r.Via, deref(r.AsOf))
 	}
 	b.WriteString("\n")
+	if len(r.Reasons) == 0 && r.Level == OK {
+		b.WriteString("\n  nothing needs you\n")
+	}
 	for _, reason := range r.Reasons {
-		fmt.Fprintf(b, "\n  %s %s (%s", paint(reason.Level, color), reason.Text, reason.Code)
-		if since := parse(reason.Since); !since.IsZero() && !now.IsZero() {
-			fmt.Fprintf(b, ", for %s", span(now.Sub(since)))
-		}
-		fmt.Fprintf(b, ")\n     → %s\n", reason.Do)
+		reason.write(b, now, color)
 	}
-	b.WriteString("\n")
+}
+
+// Figures writes the figures as a table.
+func (r Report) Figures(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 4, 2, ' ', 0)
-	r.figures(t, now)
-	if err := t.Flush(); err != nil {
-		return err
+	r.figures(t, parse(r.AsOf))
+	t.Flush() // into memory: it cannot fail
+}
+
+// write writes what is the matter and what to do about it.
+func (r Reason) write(w io.Writer, now time.Time, color bool) {
+	fmt.Fprintf(w, "\n  %s %s (%s", paint(r.Level, color), clean(r.Text), r.Code)
+	if since := parse(r.Since); !since.IsZero() && !now.IsZero() {
+		fmt.Fprintf(w, ", for %s", span(max(now.Sub(since), 0)))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	if r.Over != nil {
+		fmt.Fprintf(w, ", over %s", ago(now, r.Over))
+	}
+	fmt.Fprintf(w, ")\n     → %s\n", clean(r.Do))
 }
 
 func (r Report) figures(w io.Writer, now time.Time) {
@@ -62,14 +81,21 @@ func (r Report) figures(w io.Writer, now time.Time) {
 		r.account(w, a, now)
 	}
 	for _, f := range r.Forward {
-		fmt.Fprintf(w, "forward %s\t%d pending, %d dead letters\n", f.Name, f.Pending, f.DeadLetters)
+		fmt.Fprintf(w, "forward %s\t%d pending, %d dead letters", f.Name, f.Pending, f.DeadLetters)
+		if f.Pending > 0 {
+			fmt.Fprintf(w, ", the oldest for %s", span(time.Duration(f.OldestSeconds)*time.Second))
+		}
+		if f.LastError != nil {
+			fmt.Fprintf(w, ", last error: %s", clean(*f.LastError))
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "store\t%s, %.1f MB, %.1f GB free, last commit %s\n", r.Store.Path,
 		float64(r.Store.Bytes+r.Store.WALBytes)/1e6, float64(r.Store.FreeBytes)/1e9, ago(now, r.Store.LastCommitAt))
 }
 
 func (r Report) account(w io.Writer, a Account, now time.Time) {
-	fmt.Fprintf(w, "account %s\tAPI %s, %d of %d requests used in the last minute", a.Name, a.Breaker, a.UsedLastMinute, a.BudgetPerMinute)
+	fmt.Fprintf(w, "account %s\t%s, %d of %d requests used in the last minute", a.Name, standing(a.Breaker), a.UsedLastMinute, a.BudgetPerMinute)
 	if a.DrainSeconds > 0 {
 		fmt.Fprintf(w, ", backlog drained in about %s", span(time.Duration(a.DrainSeconds)*time.Second))
 	}
@@ -78,11 +104,28 @@ func (r Report) account(w io.Writer, a Account, now time.Time) {
 		if len(rt.Answers) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\t%s: last 200 %s (%s)\n", rt.Route, ago(now, rt.Last200At), counts(rt.Answers))
+		disabled := ""
+		if rt.Disabled != "" {
+			disabled = ", left alone: " + rt.Disabled
+		}
+		fmt.Fprintf(w, "\t%s: last 200 %s (%s)%s\n", rt.Route, ago(now, rt.Last200At), counts(rt.Answers), disabled)
 	}
 	for _, sec := range a.Secrets {
 		fmt.Fprintf(w, "\tsecret %s: last used %s\n", sec.Label, ago(now, sec.LastUsedAt))
 	}
+}
+
+// standing says how the API behaves, in words other than those of circuit breakers.
+func standing(breaker string) string {
+	switch breaker {
+	case "closed":
+		return "the API may be asked"
+	case "open", "half-open":
+		return "the API does not answer (breaker " + breaker + ")"
+	case "stopped":
+		return "the API is not asked, but for a probe every 5 min"
+	}
+	return "the API's state is not known"
 }
 
 // Line is the report in one line, for systemctl status.
@@ -100,7 +143,7 @@ func (r Report) Nagios(w io.Writer) error {
 		for _, reason := range r.Reasons {
 			codes = append(codes, reason.Code+": "+reason.Text)
 		}
-		text = strings.ReplaceAll(strings.Join(codes, "; "), "|", "/")
+		text = clean(strings.ReplaceAll(strings.Join(codes, "; "), "|", "/"))
 	}
 	ratio := "U"
 	if m := r.Window.WebhookMissRatio; m != nil {

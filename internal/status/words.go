@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // paint writes a level, in colour for a terminal.
@@ -40,6 +41,24 @@ func deref(s *string) string {
 		return "an unknown time"
 	}
 	return *s
+}
+
+// clean makes a text that may hold an error from outside fit for one line of a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// plural counts something in words.
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func sum(counts map[string]int64) int64 {

@@ -49,6 +49,11 @@ type Sink struct {
 	Apply  func(context.Context, Accepted) error
 	Keep   func(context.Context, Loose) error
 	Reject func(reason string) // counts a refusal
+	// Acked is told how long it took from the header of a delivery to its 204; nil: nobody.
+	Acked func(time.Duration)
+	// Tested reports whether a signed delivery is a test of our own that somebody waits for; it
+	// is kept nowhere. nil: none is.
+	Tested func(testID string) bool
 }
 
 // Settings are what a reload may change.
@@ -120,6 +125,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusMethodNotAllowed, "deliveries are sent with POST")
 		return
 	}
+	start := h.now()
 	if no := h.deliver(w, r, s); no != nil {
 		h.sink.Reject(no.reason)
 		if no.status == http.StatusServiceUnavailable {
@@ -129,6 +135,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+	if h.sink.Acked != nil {
+		h.sink.Acked(h.now().Sub(start))
+	}
 }
 
 // deliver takes a delivery to its commit. A nil result means that it is on disk.
@@ -166,6 +175,8 @@ func (h *Handler) commit(ctx context.Context, r *http.Request, s *Settings, secr
 	switch {
 	case err != nil:
 		return err
+	case d.TestID != "" && h.sink.Tested != nil && h.sink.Tested(d.TestID):
+		return nil
 	case reason != "" || !d.Known:
 		return h.sink.Keep(ctx, loose)
 	}
