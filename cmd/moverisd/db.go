@@ -110,8 +110,9 @@ func moment(t time.Time) string {
 
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify",
-		Short: "Check the whole store",
+		Use:     "verify",
+		Short:   "Check the whole store",
+		Example: "  moverisd db verify -o json",
 		Long: `Check every page and index of the store, and the totals against the rows they count.
 If the daemon does not run, its file is checked. Exit code 1 if anything is wrong.`,
 		Args: cobra.NoArgs,
@@ -142,8 +143,9 @@ If the daemon does not run, its file is checked. Exit code 1 if anything is wron
 func (a *app) rebuildCommand() *cobra.Command {
 	var apply bool
 	cmd := &cobra.Command{
-		Use:   "rebuild",
-		Short: "Fold every session again from what was observed, and report differences",
+		Use:     "rebuild",
+		Short:   "Fold every session again from what was observed, and report differences",
+		Example: "  moverisd db rebuild\n  moverisd db rebuild --apply",
 		Long: `Fold every session again from what was observed, and report where the result differs
 from what is kept; on a healthy store it never does. With --apply the differences are
 corrected, and an event tells where an outcome has changed.
@@ -198,8 +200,9 @@ func (a *app) rebuild(ctx context.Context, c *api.Client, apply bool) error {
 func (a *app) pruneCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "prune",
-		Short: "Delete now what is older than its retention",
+		Use:     "prune",
+		Short:   "Delete now what is older than its retention",
+		Example: "  moverisd db prune",
 		Long: `Delete now what is older than its retention. One run deletes at most a twentieth of the
 sessions, so that a wrong clock or a slip in the configuration cannot cost everything;
 --all lifts that.`,

@@ -169,7 +169,7 @@ func pointsOf(sc scenario, budget int) []point {
 
 // faultKillPoints kills daemons at their system calls, two scenarios side by side.
 func faultKillPoints(t *testing.T) string {
-	budget := either(75, 450) // of a scenario; some points are not reached
+	budget := either(90, 480) // of a scenario; some points are not reached
 	var reached, missed, audits, acked atomic.Int64
 	var mu sync.Mutex
 	at := map[string]bool{}

@@ -33,8 +33,9 @@ type victim struct {
 	control *http.Client // calls the API
 	running *process     // the latest
 
-	poll  string // TOML of [poll]
-	extra string // TOML appended
+	poll    string   // TOML of [poll]
+	extra   string   // TOML appended
+	command []string // what to run: "run"
 }
 
 const slowPoll = "schedule = \"@every 1h\"\n"
@@ -51,7 +52,7 @@ func newVictim(t *testing.T, dir string, change func(*victim)) *victim {
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	v := &victim{t: t, dir: dir, bin: program(t, "moverisd", nil), ledger: newLedger(), poll: slowPoll}
+	v := &victim{t: t, dir: dir, bin: program(t, "moverisd", nil), ledger: newLedger(), poll: slowPoll, command: []string{"run"}}
 	v.sim = sim.New(sim.Config{APIKey: testKey, WebhookSecret: testSecret, ResultBySession: true, RequestsPerMinute: -1})
 	srv := httptest.NewServer(v.sim.Handler())
 	t.Cleanup(srv.Close)
@@ -107,7 +108,7 @@ type process struct {
 // it runs by itself. Both are a process group of their own.
 func (v *victim) start(strace ...string) *process {
 	v.t.Helper()
-	args := []string{v.bin, "run", "--config", filepath.Join(v.dir, "moverisd.toml")}
+	args := append([]string{v.bin, "--config", filepath.Join(v.dir, "moverisd.toml")}, v.command...)
 	if len(strace) > 0 {
 		how := []string{"strace", "-f", "-qq"}
 		if !strings.Contains(strings.Join(strace, " "), "signal=") {

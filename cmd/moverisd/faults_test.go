@@ -35,6 +35,7 @@ func faultRows() []faultRow {
 		{"full disk", faultFull},
 		{"power loss", faultPower},
 		{"corrupt file", faultCorrupt},
+		{"killed restore", faultRestore},
 		{"hostile clients", faultHostile},
 		{"clock", faultClock},
 		{"slow fsync", faultSlow},

@@ -102,7 +102,7 @@ Exit codes: 0 done, 1 failed, 2 not found or partly done, 64 wrong usage,
 	root.AddCommand(a.runCommand(), a.statusCommand(), a.expectCommand(), a.withdrawCommand(), a.submitCommand(),
 		a.sessionsCommand(), a.pollCommand(), a.probeCommand(), a.eventsCommand(), a.configCommand(),
 		a.reloadCommand(), a.versionCommand(), a.ackCommand(), a.eraseCommand(), a.deliveriesCommand(), a.forwardCommand(), a.dbCommand(), a.gatewayCommand(),
-		a.doctorCommand())
+		a.doctorCommand(), a.manCommand())
 	return root
 }
 

@@ -185,7 +185,7 @@ func wrap(text string, width int) []string {
 	var out []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
-		indent := strings.Repeat(" ", min(len(line)-len(strings.TrimLeft(line, " ")), 8))
+		indent := strings.Repeat(" ", min(max(len(line)-len(strings.TrimLeft(line, " ")), 2), width/3))
 		if i := strings.Index(line, "→ "); i >= 0 {
 			indent += "  "
 		}

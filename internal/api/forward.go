@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/moverisd/moverisd/internal/status"
 	"github.com/moverisd/moverisd/internal/store"
+	"github.com/moverisd/moverisd/internal/verdict"
 )
 
 // evidenceMax is how many observations a forwarded session names, the newest: a session that
@@ -32,20 +32,16 @@ type ForwardedData struct {
 	Session Session `json:"session"`
 }
 
-// Forwarding makes the body that is sent about an event; see store.Forwarding.
+// Forwarding makes the body that is sent about an event, a [Forwarded]; see store.Forwarding.
 func Forwarding(storeID string, e store.Event, v store.View) []byte {
-	out := Forwarded{Type: "session." + string(e.Change), Timestamp: status.Stamp(e.At),
-		Data: ForwardedData{Event: eventJSON(e, storeID), Session: sessionJSON(v, true)}}
-	if list := out.Data.Session.Observations; len(list) > evidenceMax {
-		out.Data.Session.Observations = list[len(list)-evidenceMax:]
-	}
-	body, err := json.Marshal(out)
-	if err != nil {
+	w := jsonWriter{b: make([]byte, 0, 1792)} // so much that one observation or two fit in
+	if w.forwarded(storeID, &e, &v); w.err != nil {
 		// Of all fields only a score could be no JSON, and no score that was read is.
-		out.Data.Session = Session{SessionID: v.ID, Account: v.Account, Metadata: json.RawMessage("null"), State: v.State}
-		body, _ = json.Marshal(out)
+		v.Session, v.Entries = verdict.Session{}, nil
+		w = jsonWriter{}
+		w.forwarded(storeID, &e, &v)
 	}
-	return body
+	return w.b
 }
 
 // ForwardTarget is a forward and what it has still to send.

@@ -41,6 +41,9 @@ var homes = map[string]string{
 	"github.com/coreos/go-systemd/v22":      "internal/daemon",
 	"github.com/pelletier/go-toml/v2":       "internal/config",
 	"github.com/spf13/cobra":                "cmd/moverisd",
+	"github.com/cpuguy83/go-md2man/v2":      "cmd/moverisd",
+	"github.com/guptarohit/asciigraph":      "cmd/moverisd",
+	"github.com/prometheus/client_golang":   "internal/api",
 }
 
 // forbidden are standard packages that verdict must not import: it does no I/O, reads no

@@ -76,9 +76,11 @@ func TestBeatNamesEachFailure(t *testing.T) {
 			t.Errorf("the log does not say %q: %s", words, r.log)
 		}
 	}
+	notifyStatus("nothing before")
+	s.until("STATUS=nothing before")
+	if len(s.seen) != 1 {
+		t.Errorf("a beat went out: %q", s.seen)
+	}
 	d.beat(nil, nil, false)
 	s.until("WATCHDOG=1")
-	if len(s.seen) != 1 {
-		t.Errorf("it was told %q", s.seen)
-	}
 }

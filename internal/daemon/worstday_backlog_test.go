@@ -249,6 +249,9 @@ func TestHangingAccountSlowsNoOther(t *testing.T) {
 // nothing is sent beyond the probes: one every 15 s of a broken route, one every 5 minutes of
 // a stopped account (issue 4; product section 4).
 func TestNothingIsSentBeyondProbes(t *testing.T) {
+	if raceEnabled {
+		t.Skip("long")
+	}
 	for fault, every := range map[string]time.Duration{
 		"api-off": breakerPause, "status-500": breakerPause, "hang": breakerPause,
 		"status-401": stopPause, "status-402": stopPause, "status-403": stopPause, "key-revoked": stopPause,

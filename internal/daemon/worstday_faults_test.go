@@ -69,6 +69,9 @@ var worstDay = map[string]class{
 // routes have never answered and on one whose route has (issue 4, promise 1).
 func TestEveryFault(t *testing.T) {
 	for fault, want := range worstDay {
+		if raceEnabled && !slices.Contains([]string{"", "hang", "status-503", "retry-after=imf", "key-revoked"}, fault) {
+			continue
+		}
 		for _, proven := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s,proven=%t", strings.ReplaceAll(fault, "/", "_"), proven), func(t *testing.T) {
 				t.Parallel()

@@ -34,8 +34,8 @@ type body struct {
 }
 
 func render(_ string, e store.Event, v store.View) []byte {
-	return fmt.Appendf(nil, `{"type":"session.%s","data":{"event":{"seq":%d,"session_id":%q},"session":{"metadata":null}}}`,
-		e.Change, e.Seq, v.ID)
+	return fmt.Appendf(nil, `{"type":"session.%s","data":{"event":{"seq":%d,"session_id":%q},"session":{"session_id":%q,"metadata":null}}}`,
+		e.Change, e.Seq, v.ID, v.ID)
 }
 
 func forwardingOf(names ...string) store.Forwarding {

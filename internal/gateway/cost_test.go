@@ -84,6 +84,10 @@ func added(t testing.TB, direct, through string, n int) (diff, a, b time.Duratio
 func TestAddedTime(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(swallow))
 	t.Cleanup(up.Close)
+	rounds := 31
+	if raceDetector {
+		rounds = 5
+	}
 	for _, daemon := range []string{"there", "stopped", "hanging", "failing"} {
 		r := newRig(t, up.URL, daemon != "stopped")
 		switch daemon {
@@ -94,7 +98,7 @@ func TestAddedTime(t *testing.T) {
 		case "failing":
 			r.daemon.misbehaves(nil, 503)
 		}
-		diff, a, b := added(t, up.URL, r.url, 31)
+		diff, a, b := added(t, up.URL, r.url, rounds)
 		t.Logf("daemon %s: %s directly, %s through: %s added", daemon, a, b, diff)
 		if diff > 5*time.Millisecond && !raceDetector {
 			t.Errorf("daemon %s: %s added", daemon, diff)

@@ -45,8 +45,10 @@ func (m *Moveris) serve(p page) http.Handler {
 		a.header.Set("Date", now.UTC().Format(http.TimeFormat))
 		struck.change(a)
 		// The status is logged before the bytes go out, so that whoever has the
-		// answer finds it in the log.
-		m.log.done(n, a.status)
+		// answer, or the end of the connection, finds it in the log.
+		if a.manner != closed && a.manner != reset && a.manner != silent {
+			m.log.done(n, a.status)
+		}
 		if a.write(w, r) == 0 {
 			m.log.done(n, 0)
 		}

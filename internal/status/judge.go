@@ -90,20 +90,40 @@ func (f Facts) heard() int64 {
 	return f.Recent[store.FigureAccepted] + f.Recent[store.FigureDuplicate] + f.Recent[store.FigureDeadLetter]
 }
 
-// judgeSignatures tells a replaced secret from strangers: strangers do not make our own
-// deliveries stay away.
+// judgeSignatures tells a replaced secret from strangers and from a proxy that changes some
+// bodies. Strangers do not make our own deliveries stay away, and leave no secret unused.
 func judgeSignatures(f Facts) []Reason {
-	n := f.Recent.Rejected()["signature"]
+	n, heard := f.Recent.Rejected()["signature"], f.heard()
 	waiting := f.Recent[verdict.DueSilent]+f.Recent[verdict.DueMissed] > 0
-	if f.Stopped || n < signatureMin || (f.heard() > 0 && !waiting) {
+	unused := f.unusedSecrets()
+	if f.Stopped || n < signatureMin || heard > 0 && (!waiting || len(unused) == 0 && n < heard/10) {
 		return nil
 	}
 	text := fmt.Sprintf("%d deliveries in 10 min had no valid signature", n)
-	if waiting {
+	do := "compare the webhooks in the portal with webhook_secrets; a secret is shown once, so a lost one needs a new webhook there, then its secret here, and a reload"
+	switch {
+	case heard > 0 && len(unused) == 0:
+		text += " while sessions were due, though every secret is in use: something changes bodies on the way, or strangers knock"
+		do = "moverisd doctor --public-url URL; the proxy must pass bodies on unchanged"
+	case waiting && heard > 0:
+		text += " while sessions were due: the secret " + strings.Join(unused, ", ") + " was probably replaced, it has signed nothing in that time"
+	case waiting:
 		text += " while sessions were due: a webhook secret was probably replaced"
 	}
-	return []Reason{{Code: "signature_failures", Level: Degraded, Text: text,
-		Do: "compare the webhooks in the portal with webhook_secrets; a secret is shown once, so a lost one needs a new webhook there, then its secret here, and a reload"}}
+	return []Reason{{Code: "signature_failures", Level: Degraded, Text: text, Do: do}}
+}
+
+// unusedSecrets lists the labels that have signed nothing of late.
+func (f Facts) unusedSecrets() []string {
+	var out []string
+	for _, a := range f.Accounts {
+		for _, s := range a.Secrets {
+			if f.Now.Sub(parse(s.LastUsedAt)) > RecentLength {
+				out = append(out, s.Label)
+			}
+		}
+	}
+	return out
 }
 
 func judgeAccounts(f Facts) []Reason {

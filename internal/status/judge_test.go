@@ -24,7 +24,8 @@ func well() Facts {
 		Day:    store.Figures{store.FigureAccepted: 4000},
 		Disk:   store.Disk{Bytes: 1 << 20, FreeBytes: 1 << 40, LastCommitAt: noon()},
 		Accounts: []Account{{Name: "production", Breaker: "closed", BudgetPerMinute: 120, RatePerMinute: 120,
-			Routes: []Route{{Route: "/a/{session_id}", Last200At: Stamp(noon()), Answers: map[string]int64{"200": 9, "404": 99}}}}},
+			Secrets: []Secret{{Label: "one", LastUsedAt: Stamp(noon().Add(-time.Minute))}},
+			Routes:  []Route{{Route: "/a/{session_id}", Last200At: Stamp(noon()), Answers: map[string]int64{"200": 9, "404": 99}}}}},
 		Forward: []Forward{{Name: "backend", Pending: 3, OldestSeconds: 20}},
 	}
 }
@@ -61,8 +62,17 @@ func sicknesses() []sickness {
 			func(f *Facts) { f.Recent = store.Figures{verdict.DueMissed: 9, wrong: 2} },
 			func(f *Facts) { f.Recent = store.Figures{verdict.DueMissed: 9, store.FigureDeadLetter: 1} }, ""},
 		{"signature_failures", Degraded,
-			func(f *Facts) { f.Recent[wrong], f.Recent[verdict.DueMissed] = 3, 1 },
+			func(f *Facts) { f.Recent = store.Figures{wrong: 3, verdict.DueSilent: 1} },
 			func(f *Facts) { f.Recent[wrong] = 500 }, "a webhook secret was probably replaced"},
+		{"signature_failures", Degraded,
+			func(f *Facts) {
+				f.Recent[wrong], f.Recent[verdict.DueMissed] = 3, 1
+				f.Accounts[0].Secrets = append(f.Accounts[0].Secrets, Secret{Label: "two"})
+			},
+			func(f *Facts) { f.Recent[wrong], f.Recent[verdict.DueMissed] = 3, 1 }, "the secret two was probably replaced"},
+		{"signature_failures", Degraded,
+			func(f *Facts) { f.Recent[wrong], f.Recent[verdict.DueMissed] = 4, 1 },
+			func(f *Facts) { f.Recent[wrong] = 4 }, "something changes bodies"},
 		{"signature_failures", Degraded,
 			func(f *Facts) { f.Recent = store.Figures{wrong: 3} },
 			func(f *Facts) { f.Recent = store.Figures{wrong: 2} }, "no valid signature"},

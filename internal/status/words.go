@@ -25,6 +25,9 @@ func ago(now time.Time, stamp *string) string {
 	return span(max(now.Sub(at), 0)) + " ago"
 }
 
+// Ago says how long before as-of something was, for the page.
+func Ago(asOf, stamp *string) string { return ago(parse(asOf), stamp) }
+
 func until(now time.Time, stamp *string) string {
 	at := parse(stamp)
 	switch {

@@ -33,6 +33,14 @@ func checkOwner(path string) error {
 	return nil
 }
 
+// checkRestored refuses to begin an empty store where a restore was interrupted.
+func checkRestored(path string) error {
+	if exists(path) || !exists(path+restoringSuffix) {
+		return nil
+	}
+	return fmt.Errorf("%w: a restore of %s was interrupted; do it again", ErrCorrupt, path)
+}
+
 // checkWhole is SQLite's quick look at every page, which finds what a torn or foreign page
 // would do before anything is served from it. Verify also holds the indexes against the rows.
 func checkWhole(ctx context.Context, conn *sql.Conn) error {

@@ -93,9 +93,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := checkOwner(o.Path); err != nil {
 		return nil, err
 	}
+	if err := checkRestored(o.Path); err != nil {
+		return nil, err
+	}
 	l, err := lockStore(o.Path)
 	if err != nil {
-		return nil, err
+		return nil, startError(err)
 	}
 	s, err := open(ctx, o, l)
 	if err != nil {

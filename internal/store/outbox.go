@@ -192,7 +192,7 @@ func (t *txn) dropPayload(seq int64) error { return t.exec(dropPayloadSQL, seq) 
 // eraseForwarded removes a session's metadata from all that is still to be sent about it, and
 // from its dead letters: what is sent later says null.
 func (t *txn) eraseForwarded(r *row) error {
-	return t.exec(`UPDATE payloads SET body = json_set(body, '$.data.session.metadata', json('null'))
+	return t.exec(`UPDATE payloads SET body = json_set(body, '$.data.session.metadata', json('null'), '$.data.event.metadata', json('null'))
 		WHERE account = ?1 AND session_id = ?2 AND seq IN (
 			SELECT seq FROM outbox INDEXED BY outbox_session WHERE session = ?3 UNION ALL
 			SELECT seq FROM outbox_dead INDEXED BY outbox_dead_session WHERE session = ?3)`,

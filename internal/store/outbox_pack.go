@@ -160,8 +160,8 @@ func (t *txn) unpackOldest() (bool, error) {
 
 // payloadSQL puts the metadata of the session, if it is still there, into what is sent.
 const payloadSQL = `INSERT INTO payloads (seq, store, at_ms, account, session_id, change, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6,
-	CASE WHEN ?8 THEN coalesce((SELECT json_set(?7, '$.data.session.metadata', json(metadata)) FROM sessions
-		WHERE session_id = ?5 AND account = ?4 AND metadata IS NOT NULL), ?7) ELSE ?7 END`
+	CASE WHEN ?8 THEN coalesce((SELECT json_set(?7, '$.data.session.metadata', json(metadata), '$.data.event.metadata', json(metadata))
+		FROM sessions WHERE session_id = ?5 AND account = ?4 AND metadata IS NOT NULL), ?7) ELSE ?7 END`
 
 func (t *txn) unpackEvent(store string, p *packed) error {
 	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(p.body), p.metadata); err != nil {

@@ -15,7 +15,7 @@ import (
 // forwarded makes the fixture forward to the named targets.
 func (f *fixture) forwarded(names ...string) {
 	out := Forwarding{Render: func(store string, e Event, v View) []byte {
-		return fmt.Appendf(nil, `{"type":"session.%s","data":{"event":{"seq":%d},"session":{"session_id":%q,"metadata":null,"score":94.10,"n":%d}}}`,
+		return fmt.Appendf(nil, `{"type":"session.%s","data":{"event":{"seq":%d,"metadata":null},"session":{"session_id":%q,"metadata":null,"score":94.10,"n":%d}}}`,
 			e.Change, e.Seq, v.ID, len(v.Entries))
 	}}
 	for _, name := range names {
@@ -183,6 +183,7 @@ func TestOutboxErase(t *testing.T) {
 	for seq, body := range bodies() {
 		var in struct {
 			Data struct {
+				Event   struct{ Metadata json.RawMessage }
 				Session struct {
 					ID       string          `json:"session_id"`
 					Metadata json.RawMessage `json:"metadata"`
@@ -197,6 +198,7 @@ func TestOutboxErase(t *testing.T) {
 			n++
 		}
 		same(t, fmt.Sprint("event ", seq), string(in.Data.Session.Metadata), want)
+		same(t, fmt.Sprint("of the event ", seq), string(in.Data.Event.Metadata), want)
 	}
 	same(t, "events of the erased session", n, 4)
 	f.sound()

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
+
+// slowCommit is how long a commit takes where the disk, not the work, is what it waits for.
+const slowCommit = 500 * time.Millisecond
 
 // operation is one use case inside a transaction. It must be able to run again after a
 // rollback: it sets its results, it does not add to them.
@@ -40,6 +44,7 @@ type queue struct {
 
 	commits    atomic.Int64 // number of commits, for tests and metrics
 	lastCommit atomic.Int64 // Unix milliseconds
+	slow       atomic.Bool  // the last commit took longer than slowCommit
 	broken     chan struct{}
 	ended      chan struct{} // closed when the writer goroutine has ended
 	checkpoint chan struct{} // holds a token while there is something to write back
@@ -106,7 +111,7 @@ func (q *queue) add(op operation) (*batch, int, error) {
 		return nil, 0, ErrBusy
 	}
 	n := len(q.batches)
-	if n == 0 || len(q.batches[n-1].ops) >= batchMax {
+	if n == 0 || len(q.batches[n-1].ops) >= q.room() {
 		q.batches = append(q.batches, &batch{done: make(chan struct{})})
 		n++
 	}
@@ -118,6 +123,15 @@ func (q *queue) add(op operation) (*batch, int, error) {
 	default:
 	}
 	return b, len(b.ops) - 1, nil
+}
+
+// room is how many operations may share a transaction. Behind a disk that takes long for each,
+// all that wait have to: in turns of batchMax the last would have left before their turn.
+func (q *queue) room() int {
+	if q.slow.Load() {
+		return queueMax
+	}
+	return batchMax
 }
 
 // take removes the oldest batch; nil means that the queue is empty, and over if closing.
@@ -152,6 +166,7 @@ func (q *queue) run() {
 // commit runs a batch and releases its waiters.
 func (q *queue) commit(b *batch) {
 	b.errs = make([]error, len(b.ops))
+	start := time.Now()
 	if q.failure() != nil {
 		for i := range b.errs {
 			b.errs[i] = fmt.Errorf("%w: %w", ErrBroken, q.failure())
@@ -159,6 +174,7 @@ func (q *queue) commit(b *batch) {
 	} else if err := q.transact(b.ops, b.errs); err != nil {
 		q.alone(b, err)
 	}
+	q.slow.Store(time.Since(start) > slowCommit)
 	close(b.done)
 	select {
 	case q.checkpoint <- struct{}{}:

@@ -126,8 +126,14 @@ func TestOneBadOperationFailsAlone(t *testing.T) {
 	if _, err := f.Get(ctx(), "production", "broken", false); !errors.Is(err, ErrNotFound) {
 		t.Errorf("what failed is there: %v", err)
 	}
+	f.CountRejected("too_large")
+	if err := f.queue.do(ctx(), func(tx *txn) error { return errors.Join(broken, tx.flush()) }); !errors.Is(err, broken) {
+		t.Error(err) // what was counted is given back
+	}
+	must(t, f.Ping(ctx()))
 	figures, err := f.Figures(ctx(), f.now(), f.now())
 	must(t, err)
+	same(t, "rejected by size", figures.Rejected()["too_large"], 1)
 	same(t, "accepted", figures[FigureAccepted], 20)
 	same(t, "rejected", figures.Rejected()["signature"], 1)
 	_, last, err := f.EventSpan(ctx())

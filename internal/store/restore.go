@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,39 +41,67 @@ func Restore(ctx context.Context, path, backup string, policy func(string) verdi
 	if out.Backup, err = Inspect(ctx, backup); err != nil {
 		return out, fmt.Errorf("the backup cannot be used: %w", err)
 	}
-	fresh := path + ".restoring"
-	if err := copyFile(backup, fresh); err != nil {
-		return out, fmt.Errorf("copy the backup: %w", err)
-	}
-	defer os.Remove(fresh)
-	if exists(path) {
-		out.Aside = path + ".bad-" + now.UTC().Format("20060102T150405Z")
-		if err := moveAside(path, out.Aside); err != nil {
-			return out, fmt.Errorf("keep the store aside: %w", err)
+	// The copy is filled under a name of its own and takes the store's at the very end: until
+	// then Open refuses, and a restore that was killed is done again.
+	fresh := path + restoringSuffix
+	interrupted := !exists(path) && exists(fresh)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return out, fmt.Errorf("remove what an interrupted restore has left: %w", err)
 		}
 	}
-	if err := os.Rename(fresh, path); err != nil {
-		return out, fmt.Errorf("put the backup in place: %w", err)
+	if err := copyFile(backup, fresh); err != nil {
+		return out, fmt.Errorf("copy the backup: %w", err)
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return out, err
 	}
-	o := Options{Path: path, Policy: policy, Logger: slog.New(slog.DiscardHandler)}
+	if out.Aside, err = setAside(path, interrupted, now); err != nil {
+		return out, fmt.Errorf("keep the store aside: %w", err)
+	}
+	o := Options{Path: fresh, Policy: policy, Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range forwarding {
 		o.Forwarding = f
 	}
-	return out, out.fill(ctx, o, now, l)
+	if err := out.fill(ctx, o, now, l); err != nil {
+		return out, err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return out, fmt.Errorf("put the backup in place: %w", err)
+	}
+	return out, syncDir(filepath.Dir(path))
+}
+
+// restoringSuffix names the store that a restore is filling.
+const restoringSuffix = ".restoring"
+
+// setAside renames the store that is there, and returns its new name, empty if there is none.
+// After an interrupted restore it is the one that was renamed then.
+func setAside(path string, interrupted bool, now time.Time) (string, error) {
+	aside := path + ".bad-" + now.UTC().Format("20060102T150405Z")
+	switch earlier, err := filepath.Glob(path + ".bad-*Z"); {
+	case err != nil:
+		return "", err
+	case interrupted && len(earlier) > 0:
+		aside = earlier[len(earlier)-1] // they sort by their time
+	case !exists(path):
+		return "", nil
+	}
+	return aside, moveAside(path, aside)
 }
 
 // fill gives the restored store its new identity and what could be salvaged.
-func (out *Restored) fill(ctx context.Context, o Options, now time.Time, l *lock) error {
+func (out *Restored) fill(ctx context.Context, o Options, now time.Time, l *lock) (err error) {
 	s, err := open(ctx, o, l)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		s.queue.stop()
-		s.disconnect()
+		err = errors.Join(err, s.disconnect())
+		if err == nil && exists(o.Path+"-wal") {
+			err = errors.New("the log of the restored store could not be written back; run the restore again")
+		}
 	}()
 	if out.StoreID, err = newStoreID(); err != nil {
 		return err

@@ -344,7 +344,7 @@ func chunk(s string) string {
 // At the cap the oldest connection still sending its header makes room, then the oldest idle
 // one, then the newcomer.
 func TestGate(t *testing.T) {
-	g := &gate{conns: map[net.Conn]*connection{}}
+	g := newGate()
 	conns := make([]net.Conn, connectionsMax)
 	for i := range conns {
 		conns[i], _ = net.Pipe()

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"container/list"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -24,7 +25,7 @@ const (
 // NewServer returns a server for deliveries with every limit in place; cert is nil for
 // plain HTTP behind a proxy.
 func NewServer(h http.Handler, log *slog.Logger, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *http.Server {
-	g := &gate{conns: map[net.Conn]*connection{}}
+	g := newGate()
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -42,16 +43,17 @@ func NewServer(h http.Handler, log *slog.Logger, cert func(*tls.ClientHelloInfo)
 	return srv
 }
 
-// gate keeps the number of connections bounded.
+// gate keeps the number of connections bounded. Its lists keep the longest waiting first, so
+// that a flood of strangers costs no search for each of them.
 type gate struct {
-	mu    sync.Mutex
-	conns map[net.Conn]*connection
-	next  int64
+	mu      sync.Mutex
+	conns   map[net.Conn]*list.Element // nil: it is served now
+	opening *list.List                 // connections still sending their first header
+	idle    *list.List                 // connections between two requests
 }
 
-type connection struct {
-	order int64 // smaller is older
-	state http.ConnState
+func newGate() *gate {
+	return &gate{conns: map[net.Conn]*list.Element{}, opening: list.New(), idle: list.New()}
 }
 
 // changed is the server's ConnState hook. A connection is in StateNew until its first
@@ -66,47 +68,45 @@ func (g *gate) changed(c net.Conn, state http.ConnState) {
 func (g *gate) track(c net.Conn, state http.ConnState) net.Conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	place, known := g.conns[c]
+	if !known && state != http.StateNew {
+		return nil // it was a victim
+	}
+	g.leave(place)
 	switch state {
 	case http.StateClosed, http.StateHijacked:
 		delete(g.conns, c)
-		return nil
 	case http.StateNew:
-		g.next++
-		g.conns[c] = &connection{g.next, state}
+		g.conns[c] = g.opening.PushBack(c)
 		if len(g.conns) > connectionsMax {
-			return g.oldest(c)
+			return g.oldest()
 		}
+	case http.StateIdle:
+		g.conns[c] = g.idle.PushBack(c)
 	default:
-		if e := g.conns[c]; e != nil {
-			e.state = state
-		}
+		g.conns[c] = nil
 	}
 	return nil
 }
 
+// leave takes a connection out of the list it is in, if it is in one.
+func (g *gate) leave(place *list.Element) {
+	if place != nil {
+		g.opening.Remove(place) // a list leaves the elements of another alone
+		g.idle.Remove(place)
+	}
+}
+
 // oldest picks the connection to close: the oldest one still sending its header, else the
-// oldest idle one, else the newcomer. Its entry is dropped at once, so that it is not
-// picked twice.
-func (g *gate) oldest(newcomer net.Conn) net.Conn {
-	victim := newcomer
-	best := g.conns[newcomer]
-	weight := func(e *connection) int {
-		switch e.state {
-		case http.StateNew:
-			return 0
-		case http.StateIdle:
-			return 1
-		}
-		return 2
+// longest idle one, else the newcomer, which is the last that is still sending its header. It
+// is forgotten at once, so that it is not picked twice.
+func (g *gate) oldest() net.Conn {
+	first := g.opening.Front()
+	if idle := g.idle.Front(); g.opening.Len() == 1 && idle != nil {
+		first = idle
 	}
-	for c, e := range g.conns {
-		if c == newcomer || weight(e) == 2 {
-			continue
-		}
-		if victim == newcomer || weight(e) < weight(best) || weight(e) == weight(best) && e.order < best.order {
-			victim, best = c, e
-		}
-	}
+	victim := first.Value.(net.Conn)
+	g.leave(first)
 	delete(g.conns, victim)
 	return victim
 }

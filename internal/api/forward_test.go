@@ -1,0 +1,68 @@
+package api
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/moverisd/moverisd/internal/store"
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// What is forwarded is the JSON of the same types that the API answers with: every field of
+// them, as encoding/json writes it.
+func TestForwardedJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "live", "a\"b\\c<>&é\u2028\x00\xff"}))
+		score := rapid.Custom(func(t *rapid.T) *float64 {
+			if rapid.Bool().Draw(t, "null") {
+				return nil
+			}
+			f := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, 94, 0.94, 1e-7, 1e21, math.Copysign(0, -1)})).Draw(t, "f")
+			return &f
+		})
+		at := rapid.Custom(func(t *rapid.T) time.Time {
+			return time.UnixMilli(rapid.Int64Range(0, 4e12).Draw(t, "ms")).UTC()
+		})
+		o := verdict.Observation{Source: verdict.Webhook, Form: verdict.FormCompleted, Verdict: word.Draw(t, "verdict"), Model: word.Draw(t, "model"),
+			Type: word.Draw(t, "type"), CreatedAt: at.Draw(t, "created"), ObservedAt: at.Draw(t, "heard"), Label: word.Draw(t, "label"),
+			Route: word.Draw(t, "route"), Score: score.Draw(t, "score"), RealScore: score.Draw(t, "real"), Confidence: score.Draw(t, "confidence"),
+			HeaderMismatch: rapid.Bool().Draw(t, "mismatch")}
+		o.AsOf = o.CreatedAt
+		v := store.View{ID: word.Draw(t, "id"), Account: word.Draw(t, "account"), JobID: word.Draw(t, "job"), State: verdict.Settled,
+			Attempts: rapid.Int().Draw(t, "attempts"), NextPollAt: at.Draw(t, "next"),
+			Session: verdict.Fold(verdict.Evidence{Observations: []verdict.Observation{o}})}
+		for range rapid.IntRange(0, 60).Draw(t, "n") {
+			v.Entries = append(v.Entries, store.Entry{Observation: &o, Digest: []byte{1}, Redelivered: rapid.Int64().Draw(t, "again")})
+		}
+		e := store.Event{Seq: rapid.Int64().Draw(t, "seq"), At: at.Draw(t, "at"), SessionID: v.ID, Account: v.Account, Change: verdict.ChangeSettled,
+			State: v.State, Outcome: v.Session.Outcome, FirstBy: verdict.Webhook, Conflict: rapid.Bool().Draw(t, "conflict")}
+		got := Forwarding("6f44f5bfb0b7", e, v)
+		session := sessionJSON(v, true)
+		session.Observations = session.Observations[max(0, len(session.Observations)-evidenceMax):]
+		want, err := json.Marshal(Forwarded{Type: "session.settled", Timestamp: eventJSON(e, "").At,
+			Data: ForwardedData{Event: eventJSON(e, "6f44f5bfb0b7"), Session: session}})
+		if err != nil {
+			t.Skip(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A number that is no JSON does not keep a delivery from being stored.
+func TestForwardedWithoutJSON(t *testing.T) {
+	inf := math.Inf(1)
+	o := verdict.Observation{Source: verdict.Webhook, Form: verdict.FormCompleted, Verdict: "live", Score: &inf, CreatedAt: time.Unix(1, 0)}
+	v := store.View{ID: "one", State: verdict.Settled, Session: verdict.Fold(verdict.Evidence{Observations: []verdict.Observation{o}})}
+	got := Forwarding("s", store.Event{Seq: 1, SessionID: "one"}, v)
+	var out Forwarded
+	if err := json.Unmarshal(got, &out); err != nil || out.Data.Session.SessionID != "one" {
+		t.Errorf("%v: %s", err, got)
+	}
+}
