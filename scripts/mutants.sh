@@ -42,7 +42,7 @@ for patch in "${patches[@]}"; do
   read -r -a tests < <(sed -n 's/^Tests: //p' "$patch")
   for test in "${tests[@]}"; do
     if ! survives "$test"; then
-      if grep -q 'build failed\|setup failed\|no tests to run' "$dir/log"; then
+      if grep -q 'build failed\|setup failed\|no tests to run\|mend the mutant' "$dir/log"; then
         cat "$dir/log" >&2
         exit 1
       fi

@@ -17,6 +17,7 @@ func faultAck(t *testing.T) string {
 	acks, late := watchAcks(t, program(t, "moverisd", nil), n)
 	if acks < n || late > 0 {
 		t.Errorf("%d of %d acks seen, %d before their fsync", acks, n, late)
+		return ""
 	}
 	var caught []string
 	for _, m := range []struct{ name, file, old, new string }{

@@ -55,6 +55,7 @@ func TestFaults(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is missing: apt-get install strace")
 	}
+	t.Cleanup(func() { _ = os.RemoveAll(theBuilds.dir) })
 	var table strings.Builder
 	passed, failed := 0, 0
 	for _, row := range faultRows() {

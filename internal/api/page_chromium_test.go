@@ -97,7 +97,7 @@ func (b *browser) listen(from *os.File) {
 		case m.ID != 0 && b.answers[m.ID] != nil:
 			b.answers[m.ID] <- m.Result
 			delete(b.answers, m.ID)
-		case m.Method == "Log.entryAdded":
+		case m.Method == "Log.entryAdded" && (m.Params.Entry.Level == "error" || m.Params.Entry.Level == "warning"):
 			b.said = append(b.said, m.Params.Entry.Text)
 		case m.Method == "Runtime.exceptionThrown":
 			b.said = append(b.said, string(raw))
@@ -198,7 +198,7 @@ func (b *browser) key(name string, text string) {
 // without a request to anywhere else.
 func TestPageInChromium(t *testing.T) {
 	p := newPages(t)
-	p.level = status.Degraded
+	p.set(func() { p.level = status.Degraded })
 	b := newBrowser(t)
 
 	b.open(p.URL + "/")
@@ -253,7 +253,7 @@ func TestPageInChromium(t *testing.T) {
 
 	// The script shows what has changed, and does not say that all is well when nobody answers.
 	b.open(p.URL + "/")
-	p.level = status.Failing
+	p.set(func() { p.level = status.Failing })
 	b.eval("refresh()")
 	b.is("document.getElementById('level').textContent", "failing")
 

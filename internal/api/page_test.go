@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +25,19 @@ const evilID = `"><script>alert(1)</script>`
 // pages serves the page over a store with a few sessions.
 type pages struct {
 	*httptest.Server
-	t     *testing.T
+	t *testing.T
+
+	mu    sync.Mutex // guards the fields below
 	token string
 	now   time.Time
 	level status.Level
+}
+
+// set changes what the page is about.
+func (p *pages) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
 }
 
 func newPages(t *testing.T) *pages {
@@ -44,16 +54,18 @@ func newPages(t *testing.T) *pages {
 			t.Fatal(err)
 		}
 	}
-	server := New(Deps{Store: st, Now: func() time.Time { return p.now }, Log: slog.New(slog.DiscardHandler), Meter: NewMeter(),
+	server := New(Deps{Store: st, Now: func() (now time.Time) { p.set(func() { now = p.now }); return now }, Log: slog.New(slog.DiscardHandler), Meter: NewMeter(),
 		Accounts: func() []string { return []string{"production"} },
 		Status: func(context.Context) status.Report {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			r := status.Judge(status.Facts{Now: p.now, Via: "socket"})
 			if r.Level = p.level; p.level != status.OK {
 				r.Reasons = []status.Reason{{Code: "silence", Level: p.level, Since: status.Stamp(p.now), Text: "no <b>delivery</b>", Do: "look"}}
 			}
 			return r
 		}})
-	p.Server = httptest.NewServer(server.Observer(func() []byte { return []byte(p.token) }))
+	p.Server = httptest.NewServer(server.Observer(func() (token []byte) { p.set(func() { token = []byte(p.token) }); return token }))
 	t.Cleanup(p.Close)
 	return p
 }
@@ -131,11 +143,11 @@ func TestPageLogin(t *testing.T) {
 		"a day later": func() { p.now = p.now.Add(24 * time.Hour) },
 	} {
 		cookie, _ := p.login(pageToken)
-		change()
+		p.set(change)
 		if _, resp := p.visit("GET", "/sessions", cookie, nil); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: %s", what, resp.Status)
 		}
-		p.token = pageToken
+		p.set(func() { p.token = pageToken })
 	}
 	p.visit("POST", "/logout", cookie, url.Values{})
 	if _, resp := p.visit("GET", "/sessions", cookie, nil); resp.StatusCode != http.StatusUnauthorized {
@@ -146,18 +158,18 @@ func TestPageLogin(t *testing.T) {
 // Without a token nobody gets in, not even with an empty one; tokens cannot be guessed quickly.
 func TestPageLoginIsGuarded(t *testing.T) {
 	p := newPages(t)
-	p.token = ""
+	p.set(func() { p.token = "" })
 	if cookie, resp := p.login(""); cookie != "" || resp.StatusCode != 403 {
 		t.Errorf("no token: %s", resp.Status)
 	}
-	p.token = pageToken
+	p.set(func() { p.token = pageToken })
 	for range failuresMax {
 		p.login("wrong")
 	}
 	if cookie, resp := p.login(pageToken); cookie != "" || resp.StatusCode != 429 {
 		t.Errorf("after too many: %s", resp.Status)
 	}
-	p.now = p.now.Add(61 * time.Second)
+	p.set(func() { p.now = p.now.Add(61 * time.Second) })
 	if cookie, _ := p.login(pageToken); cookie == "" {
 		t.Error("a minute later it is still refused")
 	}
@@ -174,7 +186,7 @@ func TestPageLoginIsGuarded(t *testing.T) {
 // The core of the page needs no script, and nothing from elsewhere: it loads what it brings.
 func TestPageIsWhole(t *testing.T) {
 	p := newPages(t)
-	p.level = status.Failing
+	p.set(func() { p.level = status.Failing })
 	body, resp := p.visit("GET", "/", "", nil)
 	csp := resp.Header.Get("Content-Security-Policy")
 	if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {

@@ -53,7 +53,7 @@ func (s *section) resolve(n *node, sub string) Secret {
 		return Secret{Ref: n.text}
 	case errors.Is(err, errUnchecked):
 		err = fmt.Errorf("%s is known inside the systemd service only, where CREDENTIALS_DIRECTORY is set: "+
-			"start the daemon with `systemctl start moverisd`, or refer to the secret by file: or env:", n.text)
+			"start the daemon with `systemctl start moverisd`, or refer to the secret by file: or env: instead", n.text)
 	}
 	if err != nil {
 		s.failAt(n.at, sub, "%v", err)
@@ -97,7 +97,7 @@ func (s *section) fromEnv(ref, name string) ([]byte, error) {
 	}
 	value, ok := s.opts.Env.lookup(name)
 	if !ok {
-		return nil, fmt.Errorf("%s is not set in the environment of this process: set it, or refer to the secret by file: or credential:", ref)
+		return nil, fmt.Errorf("%s is not set in the environment of this process: set it, or refer to the secret by file: or credential: instead", ref)
 	}
 	return []byte(value), nil
 }

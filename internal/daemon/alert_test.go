@@ -29,6 +29,7 @@ type listener struct {
 	at    []time.Time
 	tries int
 	deaf  bool
+	hand  func(status.Report) // a look at once
 	notes map[string]error
 }
 
@@ -48,6 +49,12 @@ func (l *listener) send(_ context.Context, body []byte, _ status.Report) error {
 	}
 	l.heard, l.at = append(l.heard, text), append(l.at, time.Now())
 	return nil
+}
+
+func (l *listener) setDeaf(deaf bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = deaf
 }
 
 func (l *listener) note(name string, err error) {
@@ -78,6 +85,7 @@ func alerting(t *testing.T, minLevel status.Level, steps func(l *listener, look 
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		a := &alerter{name: "x", min: minLevel, send: l.send, note: l.note, log: slog.New(slog.DiscardHandler), latest: make(chan status.Report, 1)}
+		l.hand = a.look
 		done := make(chan struct{})
 		go func() { a.run(ctx); close(done) }()
 		steps(l, func(r status.Report, times int) {
@@ -130,15 +138,18 @@ func TestAlertMinLevel(t *testing.T) {
 // What comes together is one alert, and what is gone at once is none.
 func TestAlertDebounce(t *testing.T) {
 	l := alerting(t, status.Degraded, func(l *listener, look func(status.Report, int)) {
-		begin := time.Now()
+		begin, hand := time.Now(), l.hand
 		for _, r := range []status.Report{report("a"), report("a", "b"), report("A", "b", "c")} {
-			go look(r, 1)
+			hand(r)
 			time.Sleep(2 * time.Second)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		l.mu.Lock()
 		if len(l.at) != 1 || l.at[0].Sub(begin) < alertDebounce || l.at[0].Sub(begin) > 2*alertDebounce {
 			t.Errorf("told at %v", l.at)
 		}
+		l.mu.Unlock()
 		look(report("A", "b", "c"), 3)
 	})
 	wantHeard(t, l, "failing a b c")
@@ -148,7 +159,7 @@ func TestAlertDebounce(t *testing.T) {
 // minutes, with the status by then; its failure is noted until it does.
 func TestAlertIsRetried(t *testing.T) {
 	l := alerting(t, status.Degraded, func(l *listener, look func(status.Report, int)) {
-		l.deaf = true
+		l.setDeaf(true)
 		look(report("a"), 4)
 		if l.tries != alertTries || l.notes["x"] == nil {
 			t.Errorf("%d tries in the first minute, noted: %v", l.tries, l.notes["x"])
@@ -157,9 +168,7 @@ func TestAlertIsRetried(t *testing.T) {
 		if l.tries < alertTries+3 || l.tries > alertTries+4 {
 			t.Errorf("%d tries in 21 minutes", l.tries)
 		}
-		l.mu.Lock()
-		l.deaf = false
-		l.mu.Unlock()
+		l.setDeaf(false)
 		look(report(), 21)
 		if l.notes["x"] != nil {
 			t.Errorf("noted although it got through: %v", l.notes["x"])

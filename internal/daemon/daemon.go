@@ -121,7 +121,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer apiLn.Close()
-	return d.serve(ctx, webhookLn, apiLn)
+	return advised(d.serve(ctx, webhookLn, apiLn))
 }
 
 // load reads the configuration for running: every problem is an error.

@@ -79,20 +79,24 @@ func accountFacts(ctx context.Context, st *store.Store, cfg *config.Config, acco
 	return out, total, nil
 }
 
+// refill is the part of its rate that a bucket refills with; the rest is its burst
+// (moveris.Client).
+const refill = 0.885
+
 // drain estimates how long a backlog takes at a rate, one request for each session. What a
 // second of budget takes care of is no backlog.
 func drain(due int, rate float64) int64 {
 	if rate <= 0 || due == 0 {
 		return 0
 	}
-	return int64(float64(due) * 60 / rate)
+	return int64(float64(due) * 60 / (rate * refill))
 }
 
 func fillClient(f *status.Account, h moveris.Health, now time.Time) {
 	f.Breaker, f.LastStatus, f.UsedLastMinute, f.RatePerMinute = h.Breaker, h.LastStatus, h.UsedLastMinute, h.RatePerMinute
 	f.Stopped, f.FailedAt, f.UselessAt = h.Reason, h.FailingSince, h.UselessSince
 	f.Failing = h.Breaker == "open" || h.Breaker == "half-open"
-	f.Limited = !h.LastRateLimitedAt.IsZero() && now.Sub(h.LastRateLimitedAt) < limitedFor
+	f.Limited = !h.HeldUntil.IsZero() || !h.LastRateLimitedAt.IsZero() && now.Sub(h.LastRateLimitedAt) < limitedFor
 	if !h.LastAnswerAt.IsZero() {
 		skew := h.ClockSkew.Seconds()
 		f.ClockSkew = &skew

@@ -31,6 +31,7 @@ func (d *daemon) stop(cancelJobs func()) {
 		if err := d.clock.stop(ctx); err != nil {
 			d.log.Warn("stop the schedule", "err", err)
 		}
+		d.waitForSweeps(ctx)
 	})
 	within(forwardTimeout, d.forwarder.Stop)
 	d.api.Stop()
@@ -48,6 +49,20 @@ func (d *daemon) stop(cancelJobs func()) {
 	}
 	if d.apiPath != "" {
 		os.Remove(d.apiPath)
+	}
+}
+
+// waitForSweeps waits for sweeps that cron does not know of: the first one, and one that a
+// person has asked for.
+func (d *daemon) waitForSweeps(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		d.poller.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 

@@ -21,8 +21,9 @@ import (
 
 // account is a configured account with its client.
 type account struct {
-	cfg    config.Account
-	client *moveris.Client
+	cfg           config.Account
+	retryAfterMax time.Duration // of the client
+	client        *moveris.Client
 }
 
 // policies makes the policy of each account; an account that is not configured has the
@@ -80,8 +81,8 @@ func openAccounts(ctx context.Context, cfg *config.Config, st *store.Store, befo
 	log *slog.Logger) ([]account, error) {
 	var out []account
 	for _, a := range cfg.Accounts {
-		if i := slices.IndexFunc(before, func(b account) bool { return sameClient(b.cfg, a) }); i >= 0 {
-			out = append(out, account{a, before[i].client})
+		if i := slices.IndexFunc(before, func(b account) bool { return b.retryAfterMax == cfg.Poll.RetryAfterMax && sameClient(b.cfg, a) }); i >= 0 {
+			out = append(out, account{a, cfg.Poll.RetryAfterMax, before[i].client})
 			continue
 		}
 		learned, err := st.LoadLearned(ctx, a.Name)
@@ -98,7 +99,7 @@ func openAccounts(ctx context.Context, cfg *config.Config, st *store.Store, befo
 		if err != nil {
 			return nil, &configError{err}
 		}
-		out = append(out, account{a, client})
+		out = append(out, account{a, cfg.Poll.RetryAfterMax, client})
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func newNight(t *testing.T, accounts ...nightAccount) *night {
 	n := &night{t: t, sims: map[string]*sim.Moveris{}, cfg: &config.Config{}, network: newPipes(), interval: nightInterval}
 	t.Cleanup(n.network.close)
 	policy := verdict.Policy{GracePeriod: nightGrace, GiveUpAfter: 24 * time.Hour, BackoffMin: 15 * time.Second, BackoffMax: time.Hour}
-	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "moverisd.db"),
+	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(nightDir(t), "moverisd.db"),
 		Policy: func(string) verdict.Policy { return policy }})
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +79,17 @@ func newNight(t *testing.T, accounts ...nightAccount) *night {
 	}
 	n.poller.Configure(n.settings())
 	return n
+}
+
+// nightDir is in memory where that is possible: a night makes thousands of commits, and
+// none of its promises is about the disk.
+func nightDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "moverisd-night-*")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // open makes one account with a simulator of its own.
@@ -102,7 +114,7 @@ func (n *night) open(i int, a nightAccount) {
 	}
 	cfg := config.Account{Name: a.name, BaseURL: "http://" + addr, RequestsPerMinute: a.budget, Routes: a.routes}
 	n.cfg.Accounts = append(n.cfg.Accounts, cfg)
-	n.accounts = append(n.accounts, account{cfg, n.client(cfg, moveris.Learned{})})
+	n.accounts = append(n.accounts, account{cfg: cfg, client: n.client(cfg, moveris.Learned{})})
 }
 
 func (n *night) client(cfg config.Account, learned moveris.Learned) *moveris.Client {
@@ -225,7 +237,6 @@ type pipes struct {
 	hosts   map[string]*pipeListener
 	servers []*http.Server
 	strange []string // addresses dialled that are nobody's
-	down    bool
 }
 
 func newPipes() *pipes { return &pipes{hosts: map[string]*pipeListener{}} }
@@ -243,12 +254,12 @@ func (p *pipes) serve(addr string, h http.Handler) {
 
 func (p *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	p.mu.Lock()
-	l, down := p.hosts[addr], p.down
+	l := p.hosts[addr]
 	if l == nil {
 		p.strange = append(p.strange, addr)
 	}
 	p.mu.Unlock()
-	if l == nil || down {
+	if l == nil {
 		return nil, errors.New("connection refused")
 	}
 	here, there := net.Pipe()
@@ -258,13 +269,6 @@ func (p *pipes) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// cut is the outage of the whole network.
-func (p *pipes) cut(down bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = down
 }
 
 func (p *pipes) close() {

@@ -28,7 +28,7 @@ func TestStopUnderEveryFault(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		t.Skip("long")
 	}
-	width := make(chan struct{}, 8) // daemons at a time: the machine is not what is tested
+	width := make(chan struct{}, 16) // daemons at a time: the machine is not what is tested
 	for fault := range worstDay {
 		t.Run(strings.ReplaceAll(fault, "/", "_"), func(t *testing.T) {
 			t.Parallel()

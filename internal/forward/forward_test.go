@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,10 +137,12 @@ func TestNoProxy(t *testing.T) {
 func days(n float64) time.Duration { return time.Duration(n * 24 * float64(time.Hour)) }
 
 // bubble runs a test in fake time with a receiver for a network.
-func bubble(t *testing.T, v *receiver, f func(r *rig)) {
+func bubble(t *testing.T, v *receiver, f func(r *rig)) { bubbleWith(t, defaultTiming(), v, f) }
+
+func bubbleWith(t *testing.T, tm timing, v *receiver, f func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "backend")
-		r.start(defaultTiming(), v, Target{"backend", "https://app.example/", [][]byte{{1}}})
+		r.start(tm, v, Target{"backend", "https://app.example/", [][]byte{{1}}})
 		f(r)
 		r.sound()
 		r.stop(time.Second)
@@ -247,10 +250,11 @@ func TestRetryAfter(t *testing.T) {
 // Dead letters are sent again on request, marked as late, with the old id and a new
 // signature; skipped ones never.
 func TestRetryAndSkip(t *testing.T) {
-	dead := true
+	var dead atomic.Bool
+	dead.Store(true)
 	v := &receiver{}
 	v.answer = func(int, request) (int, http.Header) {
-		if dead {
+		if dead.Load() {
 			return 410, nil
 		}
 		return 204, nil
@@ -265,7 +269,7 @@ func TestRetryAndSkip(t *testing.T) {
 		if f := r.figures("backend"); f.DeadLetters != 3 || f.NewDead != 3 {
 			t.Fatalf("%+v", f)
 		}
-		dead = false
+		dead.Store(false)
 		before := v.all()
 		if ok, err := r.store.RetryDead(ctx, "backend", 1); !ok || err != nil {
 			t.Fatal(ok, err)
@@ -321,33 +325,36 @@ func TestSkipGivesTheTurn(t *testing.T) {
 // While nothing comes through, the target is probed rarely, most events stay packed, and
 // after three days they are given up in bulk; whatever comes later is sent once it is back.
 func TestDeadForDays(t *testing.T) {
-	down := true
+	var down atomic.Bool
+	down.Store(true)
 	v := &receiver{}
 	v.answer = func(int, request) (int, http.Header) {
-		if down {
+		if down.Load() {
 			return 0, nil
 		}
 		return 204, nil
 	}
-	bubble(t, v, func(r *rig) {
-		for i := range 500 {
+	tm := defaultTiming()
+	tm.pauseMax = 15 * time.Minute // fewer probes than in truth, so that the test ends sooner
+	bubbleWith(t, tm, v, func(r *rig) {
+		for i := range 200 {
 			r.settle(fmt.Sprint("old-", i))
 		}
 		time.Sleep(days(2.9))
 		synctest.Wait()
-		if f := r.figures("backend"); f.Pending != 500 || f.DeadLetters != 0 {
+		if f := r.figures("backend"); f.Pending != 200 || f.DeadLetters != 0 {
 			t.Fatalf("%+v", f)
 		}
-		if n := len(v.all()); n > 3*24*60*2 {
+		if n := len(v.all()); n > 3*24*4*2 {
 			t.Errorf("%d probes in three days", n)
 		}
 		r.settle("new")
 		time.Sleep(days(1))
 		synctest.Wait()
-		if f := r.figures("backend"); f.Pending != 1 || f.DeadLetters != 500 {
+		if f := r.figures("backend"); f.Pending != 1 || f.DeadLetters != 200 {
 			t.Fatalf("%+v", f)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		if f := r.figures("backend"); f.Pending != 0 || !f.FailingSince.IsZero() {
@@ -391,10 +398,11 @@ func TestConfigure(t *testing.T) {
 	r.eventually("the old address is asked", func() bool { return len(down.all()) > 0 })
 	r.eventually("it is recorded", func() bool { return r.figures("backend").LastError != "" })
 	r.fwd.Configure(nil)
+	before := len(down.all())
 	r.settle("b")
 	time.Sleep(50 * time.Millisecond)
-	if f := r.figures("backend"); f.Pending != 2 || len(v.all()) != 0 {
-		t.Fatalf("%+v", f)
+	if f := r.figures("backend"); f.Pending != 2 || len(v.all()) != 0 || len(down.all()) != before {
+		t.Fatalf("%+v, %d requests", f, len(down.all())-before)
 	}
 	r.fwd.Configure([]Target{{"backend", fresh.URL, [][]byte{[]byte("new key")}}})
 	r.drained("backend")

@@ -43,7 +43,7 @@ func startTarget(f *Forwarder, name string) *target {
 func (t *target) configure(to Target) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.to.URL != to.URL {
+	if t.to.URL != "" && t.to.URL != to.URL {
 		t.health = health{} // the new address owes nothing for the old one
 	}
 	t.to, t.enabled = to, true
@@ -179,7 +179,7 @@ func (t *target) claim(h health, now time.Time) time.Duration {
 		}
 	}
 	if len(t.ready) < claimMax && (h.failures < steady || len(due) == 0) {
-		found, err := t.f.Store.UnpackOutbox(t.f.ctx)
+		found, err := t.f.Store.UnpackOutbox(t.f.ctx, claimMax)
 		switch {
 		case err != nil:
 			t.f.Log.Error("the outbox cannot be unpacked", "forward", t.name, "err", err)
@@ -287,8 +287,13 @@ func (t *target) giveUp(h health, now time.Time) bool {
 		return false
 	}
 	t.giveUpAt = next
-	if n > 0 {
-		t.f.Log.Warn("events are given up, they are dead letters now", "forward", t.name, "count", n)
+	if n == 0 || next != 0 {
+		return next != 0
 	}
-	return next != 0
+	t.f.Log.Warn("events are given up, they are dead letters now", "forward", t.name, "count", n)
+	more, err := t.f.Store.UnpackOutbox(t.f.ctx, claimMax)
+	if err != nil {
+		t.f.Log.Error("the outbox cannot be unpacked", "forward", t.name, "err", err)
+	}
+	return more
 }

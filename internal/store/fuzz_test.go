@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ func FuzzRecordRoundTrip(f *testing.F) {
 		score float64, body []byte, mismatch, unavailable bool) {
 		fx.t = t
 		in := fx.heard(forms()[int(form)%len(forms())], id, said, time.Time{})
+		in.Account = fmt.Sprint("account", fx.bodies) // a session of its own, however often an id is drawn
 		o := &in.Observation
 		o.Status, o.Model, o.JobID, o.Type, o.Label, o.Route = status, model, job, said, label, label
 		o.CreatedAt, o.CompletedAt = time.Unix(created, completed), time.Unix(completed, created)
@@ -46,7 +48,8 @@ func FuzzRecordRoundTrip(f *testing.F) {
 		got := fx.apply(in)
 		want, err := storable(*o)
 		must(t, err)
-		v := fx.get(id)
+		v, err := fx.Get(ctx(), in.Account, id, true)
+		must(t, err)
 		var read *Entry
 		for i := range v.Entries {
 			if v.Entries[i].Observation != nil && v.Entries[i].Observation.Digest == o.Digest {
@@ -57,8 +60,10 @@ func FuzzRecordRoundTrip(f *testing.F) {
 		same(t, "observation", *read.Observation, want)
 		same(t, "body", string(read.Body), string(body))
 		same(t, "session", v.Session, got.Session, foldOptions())
-		again, err := fx.Expect(ctx(), Expectation{Account: "production", SessionID: id, At: fx.now(), Grace: time.Duration(wait), Again: mismatch})
+		again, err := fx.Expect(ctx(), Expectation{Account: in.Account, SessionID: id, At: fx.now(), Grace: time.Duration(wait), Again: mismatch})
 		must(t, err)
-		same(t, "session with a mark", fx.get(id).Session, again.Session, foldOptions())
+		v, err = fx.Get(ctx(), in.Account, id, false)
+		must(t, err)
+		same(t, "session with a mark", v.Session, again.Session, foldOptions())
 	})
 }

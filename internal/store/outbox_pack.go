@@ -116,15 +116,25 @@ func (t *txn) pack() error {
 	return nil
 }
 
-// UnpackOutbox unpacks the oldest pack, and reports whether there was one. Packs keep a
-// delivery cheap while nothing comes through to a target; whoever sends unpacks as much as it
-// needs next.
-func (s *Store) UnpackOutbox(ctx context.Context) (bool, error) {
+// UnpackOutbox unpacks the oldest packs, until that many events were in them, and reports
+// whether there were any. Packs keep a delivery cheap while nothing comes through to a target;
+// whoever sends unpacks as much as it needs next.
+func (s *Store) UnpackOutbox(ctx context.Context, events int) (bool, error) {
 	var found bool
 	err := s.queue.do(ctx, func(t *txn) error {
-		var err error
-		found, err = t.unpackOldest()
-		return err
+		found = false
+		for left := min(events, packMax); left > 0; {
+			n, err := t.unpackOldest()
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return nil
+			}
+			left -= n
+			found = true
+		}
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("unpack the outbox: %w", err)
@@ -132,30 +142,31 @@ func (s *Store) UnpackOutbox(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
-func (t *txn) unpackOldest() (bool, error) {
+// unpackOldest says how many events the oldest pack has held, 0 if there was none.
+func (t *txn) unpackOldest() (int, error) {
 	st, err := t.stmt("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) RETURNING store, data")
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	var store string
 	var data []byte
 	err = st.QueryRow().Scan(&store, &data)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	list, err := unpack(data)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for i := range list {
 		if err := t.unpackEvent(store, &list[i]); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
-	return true, nil
+	return len(list), nil
 }
 
 // payloadSQL puts the metadata of the session, if it is still there, into what is sent.
@@ -178,7 +189,7 @@ func (t *txn) unpackEvent(store string, p *packed) error {
 // unpackAll unpacks what was packed when it begins, for people who look for an event there.
 func (s *Store) unpackAll(ctx context.Context) error {
 	for n := s.countPacks(ctx); n > 0; n-- {
-		if found, err := s.UnpackOutbox(ctx); err != nil || !found {
+		if found, err := s.UnpackOutbox(ctx, packMax); err != nil || !found {
 			return err
 		}
 	}
