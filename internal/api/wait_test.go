@@ -64,7 +64,11 @@ func TestWaitWakes(t *testing.T) {
 // left when they have gone.
 func TestTenThousandWaiters(t *testing.T) {
 	r := newRig(t)
-	const waiters, sessions = 10_000, 100
+	const sessions = 100
+	waiters := 10_000
+	if raceDetector { // which makes folding ten times as slow, and cannot tell what a waiter takes
+		waiters = 1000
+	}
 	for n := range sessions {
 		r.call(201, "PUT", fmt.Sprintf("/v1/sessions/s%d", n), "", nil)
 	}
@@ -86,9 +90,9 @@ func TestTenThousandWaiters(t *testing.T) {
 			t.Fatalf("only %d wait", r.st.Waiters())
 		}
 	}
-	perWaiter := (inUse() - heap) / waiters
+	perWaiter := (inUse() - heap) / uint64(waiters)
 	t.Logf("%d goroutines more, %d bytes each", runtime.NumGoroutine()-before, perWaiter)
-	if perWaiter > 32<<10 {
+	if perWaiter > 32<<10 && !raceDetector {
 		t.Errorf("a waiter takes %d bytes", perWaiter)
 	}
 	if more := runtime.NumGoroutine() - before; more > waiters+100 {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,16 +25,40 @@ import (
 	"github.com/moverisd/moverisd/internal/webhook"
 )
 
-// BenchmarkIntake is how long a delivery takes over HTTP, 64 at a time, without a forward and
-// with one whose target is dead. Issue 8 wants the second at 95 % of the first or more: run
-// both several times (-count) and compare the medians.
+// BenchmarkIntake compares how long deliveries take over HTTP, 64 at a time, without a forward
+// and with one whose target is dead. Issue 8 wants the second at 95 % of the first or more.
+// Both take turns in short rounds, so that whatever else the machine does troubles them alike.
 func BenchmarkIntake(b *testing.B) {
-	for _, c := range []struct{ name, url string }{{"none", ""}, {"dead", "http://127.0.0.1:1/"}} {
-		b.Run(c.name, func(b *testing.B) { benchIntake(b, c.url) })
+	none, dead := newIntake(b, ""), newIntake(b, "http://127.0.0.1:1/")
+	const round = 500
+	for _, in := range []*intake{none, dead} {
+		in.deliver(b, 4*round) // to warm up
+		in.took, in.used = 0, 0
 	}
+	b.ResetTimer()
+	for i := range b.N {
+		order := []*intake{none, dead}
+		order[i%2], order[1-i%2] = none, dead
+		for _, in := range order {
+			in.deliver(b, round)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(none.took.Nanoseconds())/float64(b.N*round), "none-ns")
+	b.ReportMetric(float64(dead.took.Nanoseconds())/float64(b.N*round), "dead-ns")
+	b.ReportMetric(100*float64(none.took)/float64(dead.took), "%throughput")
+	b.ReportMetric(100*float64(none.used)/float64(dead.used), "%cpu")
 }
 
-func benchIntake(b *testing.B, target string) {
+// intake is a listener for deliveries with its store and forwarder.
+type intake struct {
+	url        string
+	client     *http.Client
+	n          atomic.Int64
+	took, used time.Duration
+}
+
+func newIntake(b *testing.B, target string) *intake {
 	cfg := &config.Config{}
 	if target != "" {
 		cfg.Forwards = []config.Forward{{Name: "backend", URL: target, Changes: []string{"settled", "reverified", "conflicted", "missing", "revived"}}}
@@ -42,9 +67,7 @@ func benchIntake(b *testing.B, target string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer st.Close()
 	f := forward.New(forward.Options{Store: st})
-	defer f.Stop(context.Background())
 	if target != "" {
 		f.Configure([]forward.Target{{Name: "backend", URL: target, Keys: [][]byte{{1}}}})
 	}
@@ -57,34 +80,50 @@ func benchIntake(b *testing.B, target string) {
 		b.Fatal(err)
 	}
 	go srv.Serve(ln)
-	defer srv.Close()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	var n atomic.Int64
-	b.SetParallelism(32)
-	b.ResetTimer()
-	before := cpu()
-	defer func() { b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op") }()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			body, header := signed(completed(fmt.Sprintf("550e8400-e29b-41d4-a716-%012d", n.Add(1)), "live", time.Now()))
-			req, err := http.NewRequest("POST", "http://"+ln.Addr().String()+"/", bytes.NewReader(body))
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			req.Header = header
-			resp, err := client.Do(req)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-			if resp.StatusCode != 204 {
-				b.Errorf("status %d", resp.StatusCode)
-			}
-		}
+	b.Cleanup(func() {
+		srv.Close()
+		f.Stop(context.Background())
+		st.Close()
 	})
+	return &intake{url: "http://" + ln.Addr().String() + "/", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+}
+
+// deliver makes deliveries, each for a session of its own, and adds up what they took.
+func (in *intake) deliver(b *testing.B, count int64) {
+	start, before := time.Now(), cpu()
+	end := in.n.Load() + count
+	var senders sync.WaitGroup
+	for range 64 {
+		senders.Go(func() {
+			for n := in.n.Add(1); n <= end; n = in.n.Add(1) {
+				body, header := signed(completed(fmt.Sprintf("550e8400-e29b-41d4-a716-%012d", n), "live", time.Now()))
+				if err := in.post(body, header); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	in.took += time.Since(start)
+	in.used += cpu() - before
+}
+
+func (in *intake) post(body []byte, header http.Header) error {
+	req, err := http.NewRequest("POST", in.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header = header
+	resp, err := in.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	if err == nil && resp.StatusCode != 204 {
+		err = fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return err
 }
 
 // cpu is the processor time of this process, clients included: less troubled by what else the
