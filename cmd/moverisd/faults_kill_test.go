@@ -41,6 +41,7 @@ func scenarios() []scenario {
 		{name: "backup", change: func(v *victim) {
 			v.extra = "[backup]\ndir = \"" + v.dir + "\"\nschedule = \"@every 1s\"\nkeep = 3\n"
 		}, work: slowLoad, after: inspectBackups},
+		{name: "forward", change: forwardToReceiver, work: receiveLoad, after: everythingForwarded},
 	}
 }
 

@@ -33,6 +33,8 @@ type victim struct {
 	control *http.Client // calls the API
 	running *process     // the latest
 
+	receiver *receiver // of forwarded results, if the scenario has one
+
 	poll    string   // TOML of [poll]
 	extra   string   // TOML appended
 	command []string // what to run: "run"
