@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -94,12 +95,19 @@ func (r Report) figures(w io.Writer, now time.Time) {
 		float64(r.Store.Bytes+r.Store.WALBytes)/1e6, float64(r.Store.FreeBytes)/1e9, ago(now, r.Store.LastCommitAt))
 }
 
+// skewShown is how many seconds the API's clock may be from ours before it is worth a line:
+// its Date has whole seconds, and an answer takes a moment.
+const skewShown = 3
+
 func (r Report) account(w io.Writer, a Account, now time.Time) {
 	fmt.Fprintf(w, "account %s\t%s, %d of %d requests used in the last minute", a.Name, standing(a.Breaker), a.UsedLastMinute, a.BudgetPerMinute)
 	if a.DrainSeconds > 0 {
 		fmt.Fprintf(w, ", backlog drained in about %s", span(time.Duration(a.DrainSeconds)*time.Second))
 	}
 	fmt.Fprintln(w)
+	if a.ClockSkew != nil && math.Abs(*a.ClockSkew) >= skewShown {
+		fmt.Fprintf(w, "\tits clock is %+.0f s from ours\n", *a.ClockSkew)
+	}
 	for _, rt := range a.Routes {
 		if len(rt.Answers) == 0 {
 			continue

@@ -23,4 +23,12 @@
 // after such an error and closes [Store.Broken]; the daemon exits. A full disk is
 // different: the transaction is rolled back, the caller gets [ErrFull], and the next try
 // may succeed.
+//
+// # Space
+//
+// Pruning frees pages inside the file, and what comes next takes them: a store in its steady
+// state stays as large as it once was and does not shrink. incremental_vacuum is not used. It
+// would keep a map of pages that every commit has to maintain, and give back space that the
+// next day needs again. Whoever wants a smaller file makes one: db backup writes a compact
+// copy, db restore puts it in place.
 package store
