@@ -86,4 +86,3 @@ func limitOf(r *http.Request, standard, max int) (int, error) {
 	}
 	return n, nil
 }
-

@@ -159,7 +159,7 @@ func (d *daemon) serve(ctx context.Context, webhookLn, apiLn net.Listener) error
 	d.startForwarding(to)
 	failed := d.startServers(webhookLn, apiLn)
 	// A suspended machine wakes cron's only timer late; a look each minute bounds that.
-	if _, err := d.clock.add("@every 1m", func(context.Context, time.Time) { d.guard.look(time.Now()) }); err != nil {
+	if _, err := d.clock.add("@every 1m", func(context.Context, time.Time) { d.lookAtClock(time.Now()) }); err != nil {
 		return err
 	}
 	d.clock.cron.Start()
@@ -214,7 +214,7 @@ func (p plans) remove() {
 // doubt holds the clock against the Date of an answer and reports whether it is in doubt.
 func (d *daemon) doubt(date time.Time) bool {
 	now := time.Now()
-	d.guard.look(now)
+	d.lookAtClock(now)
 	d.guard.confirm(date, now)
 	return d.guard.inDoubt()
 }

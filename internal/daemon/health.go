@@ -56,12 +56,23 @@ func (d *daemon) startHealth(ctx context.Context, addr net.Addr) func() {
 	}
 }
 
+// lookAtClock notices a jump of the wall clock. The jobs are planned anew then: cron would
+// wait for the times it has worked out before, however far away they are now.
+func (d *daemon) lookAtClock(now time.Time) {
+	jump := d.guard.look(now)
+	if jump == 0 {
+		return
+	}
+	d.log.Warn("the clock has jumped; the jobs are planned anew", "by", jump.Round(time.Second))
+	if err := d.plan(); err != nil {
+		d.log.Error("plan the jobs anew", "err", err)
+	}
+}
+
 // look judges once, tells the log where the level has changed, writes status.json, and beats
 // for systemd's watchdog if the daemon does its work.
 func (d *daemon) look(ctx context.Context, addr net.Addr, before status.Report) status.Report {
-	if jump := d.guard.look(time.Now()); jump != 0 {
-		d.log.Warn("the clock has jumped", "by", jump.Round(time.Second))
-	}
+	d.lookAtClock(time.Now())
 	commitErr := d.checkCommit(ctx)
 	listenErr := d.checkListener(ctx, addr)
 	if ctx.Err() != nil {

@@ -139,6 +139,7 @@ func (m *model) deadLetter(id string) {
 func (m *model) sweep() {
 	m.pass(15 * time.Second)
 	m.must(m.poller.Sweep(context.Background(), time.Now().Add(15*time.Second)))
+	m.poller.Wait() // a sweep ends in time, its last attempts may not
 }
 
 func (m *model) byHand(id string) {

@@ -12,7 +12,7 @@ import (
 // prune applies the retention. While the clock is in doubt it waits.
 func (d *daemon) prune(ctx context.Context, all bool) (store.Pruned, error) {
 	now := time.Now()
-	d.guard.look(now)
+	d.lookAtClock(now)
 	return d.pruneAt(ctx, all, now)
 }
 
