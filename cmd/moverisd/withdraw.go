@@ -21,31 +21,9 @@ known or some could not be withdrawn.`,
 	}
 	cmd.Flags().StringVar(&account, "account", "", "`name` of the account")
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		c, err := a.client()
-		if err != nil {
-			return err
-		}
-		var t tally
-		for _, id := range ids {
-			s, err := c.Withdraw(cmd.Context(), account, id)
-			if !t.add(a, id, err) {
-				break
-			}
-			if err != nil {
-				continue
-			}
-			if err := a.showWithdrawn(s); err != nil {
-				return err
-			}
-		}
-		return t.err()
+		return a.each(ids, func(c *api.Client, id string) (api.Session, error) {
+			return c.Withdraw(cmd.Context(), account, id)
+		}, func(s api.Session) string { return string(s.State) })
 	}
 	return cmd
-}
-
-func (a *app) showWithdrawn(s api.Session) error {
-	if a.json() {
-		return writeJSON(a, s)
-	}
-	return a.print("%s  %s  %s", clean(s.SessionID), s.State, s.Account)
 }
