@@ -5,7 +5,8 @@
 // webhooks, the faults, and a control API under /_sim/. "traffic" is the world
 // around it: it has sessions checked at Moveris, announces them to moverisd,
 // loses, delays, repeats and forges webhooks, and in the end compares every
-// session with what moverisd says. Keeping them apart means that Moveris can
+// session with what moverisd says. "load" only sends, as fast as it can, for
+// measuring. Keeping them apart means that Moveris can
 // have a bad day, or be restarted, while the traffic goes on.
 //
 // Like internal/sim it shares no code with the daemon.
@@ -56,11 +57,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return runServe(ctx, args[1:], stderr)
 	case "traffic":
 		return runTraffic(ctx, args[1:], stdout, stderr)
+	case "load":
+		return runLoad(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	return usageError{fmt.Errorf("unknown command %q; the commands are serve and traffic", args[0])}
+	return usageError{fmt.Errorf("unknown command %q; the commands are serve, traffic and load", args[0])}
 }
 
 func exitCode(err error, stderr io.Writer) int {
@@ -119,6 +122,8 @@ const usage = `moveris-sim plays Moveris on this machine, to try moverisd out an
   moveris-sim serve    the simulated Moveris: API, webhooks, faults
   moveris-sim traffic  sessions through a running serve and a running moverisd,
                        and the comparison of every one of them in the end
+  moveris-sim load     signed deliveries as fast as they are answered, and how
+                       fast that was
 
 Each command explains itself with --help.
 `
