@@ -37,8 +37,10 @@ type queue struct {
 	closing bool
 	failed  error
 
-	stmts      map[string]*sql.Stmt // owned by the writer goroutine
-	nextRecord int64                // owned by the writer goroutine, as the next two
+	// Owned by the writer goroutine.
+	stmts      map[string]*sql.Stmt // for what reads rows
+	statements statements           // for all else
+	nextRecord int64
 	nextSess   int64
 	nextEvent  int64
 
@@ -54,7 +56,8 @@ type queue struct {
 
 func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 	q := &queue{s: s, conn: conn, wake: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
-		broken: make(chan struct{}), ended: make(chan struct{}),
+		statements: newStatements(),
+		broken:     make(chan struct{}), ended: make(chan struct{}),
 		checkpoint: make(chan struct{}, 1), checkpointed: make(chan struct{})}
 	for table, next := range map[string]*int64{
 		"SELECT coalesce(max(id), 0) + 1 FROM records": &q.nextRecord,
@@ -228,6 +231,7 @@ func (q *queue) stop() {
 		st.Close()
 	}
 	if q.conn != nil {
+		_ = q.conn.Raw(func(any) error { q.statements.close(); return nil })
 		q.conn.Close()
 	}
 }

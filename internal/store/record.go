@@ -48,6 +48,11 @@ func marked(m verdict.Mark) record {
 		flags: int64(m.Round), dueAt: m.GraceUntil}
 }
 
+// recordInsert are the columns of a record in the order in which append writes them. n and flags
+// are left out where they are 0, which is their default.
+const recordInsert = `id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id, label, route, digest, body,
+	verdict, created_at_ns, completed_at_ns, as_of_ns, wait_ms, model, type, score, real_score, confidence`
+
 // append writes a record to the end of a session's chain.
 func (t *txn) append(r *row, rec record) error {
 	label, err := t.name(rec.label)
@@ -63,30 +68,28 @@ func (t *txn) append(r *row, rec record) error {
 	}
 	rec.id = t.q.nextRecord
 	t.q.nextRecord++
-	args := []any{rec.id, rec.session, null(r.head), rec.kind, millis(rec.at), rec.n, rec.flags,
-		nullText(rec.word), null(millis(rec.dueAt)), nullText(rec.jobID), label, route, blob(rec.digest), blob(rec.body)}
+	prev := null(r.head)
 	r.head = rec.id
-	if rec.obs == nil {
-		return t.exec(`INSERT INTO records (id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id,
-			label, route, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
-	}
 	o := rec.obs
+	if o == nil {
+		return t.insert("records", recordInsert, rec.id, rec.session, prev, rec.kind, millis(rec.at), null(rec.n), null(rec.flags),
+			nullText(rec.word), null(millis(rec.dueAt)), nullText(rec.jobID), label, route, blob(rec.digest), blob(rec.body))
+	}
+	flags := rec.flags
 	if o.HeaderMismatch {
-		args[6] = recordMismatch
+		flags = recordMismatch
 	}
 	if o.Unavailable {
-		args[6] = args[6].(int64) | recordUnavailable
+		flags |= recordUnavailable
 	}
 	asOf := nanos(o.AsOf)
 	if o.AsOf.Equal(o.CreatedAt) {
 		asOf = nil
 	}
-	return t.exec(`INSERT INTO records (id, session, prev, kind, at_ms, n, flags, word, due_ms, job_id,
-		label, route, digest, body, verdict, created_at_ns, completed_at_ns, as_of_ns, wait_ms, model, type,
-		score, real_score, confidence)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		append(args, nullText(o.Verdict), nanos(o.CreatedAt), nanos(o.CompletedAt), asOf, null(o.RepeatAfter.Milliseconds()),
-			nullText(o.Model), nullText(o.Type), number(o.Score), number(o.RealScore), number(o.Confidence))...)
+	return t.insert("records", recordInsert, rec.id, rec.session, prev, rec.kind, millis(rec.at), null(rec.n), null(flags),
+		nullText(rec.word), null(millis(rec.dueAt)), nullText(rec.jobID), label, route, blob(rec.digest), blob(rec.body),
+		nullText(o.Verdict), nanos(o.CreatedAt), nanos(o.CompletedAt), asOf, null(o.RepeatAfter.Milliseconds()),
+		nullText(o.Model), nullText(o.Type), number(o.Score), number(o.RealScore), number(o.Confidence))
 }
 
 func blob(b []byte) any {

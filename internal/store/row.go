@@ -1,8 +1,6 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -57,15 +55,16 @@ func (t *txn) find(account, id string) (*row, error) {
 	if fresh.account == 0 {
 		return fresh, nil
 	}
-	st, err := t.stmt("SELECT " + rowColumns + " FROM sessions WHERE session_id = ? AND account = ?")
+	// The index alone answers the first question, and for a new session there is no second.
+	number, ok, err := t.integer("SELECT id FROM sessions WHERE session_id = ? AND account = ?", packID(id), fresh.account)
+	if err != nil || !ok {
+		return fresh, err
+	}
+	st, err := t.stmt("SELECT " + rowColumns + " FROM sessions WHERE id = ?")
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.q.s.scanRow(st.QueryRow(packID(id), fresh.account))
-	if errors.Is(err, sql.ErrNoRows) {
-		return fresh, nil
-	}
-	return r, err
+	return t.q.s.scanRow(st.QueryRow(number))
 }
 
 // own gives a new row the number of its account.
@@ -79,21 +78,24 @@ func (t *txn) own(r *row) error {
 
 // save writes the row.
 func (t *txn) save(r *row) error {
-	args := []any{r.state, null(r.outcome), null(r.firstBy), r.flags, r.head, r.lastObserved,
-		null(r.graceUntil), null(r.nextPoll), r.asked, r.attempts, r.answered,
-		null(r.route), nullText(r.jobID), nullText(r.metadata)}
 	if r.id != 0 {
 		return t.exec(`UPDATE sessions SET state = ?, outcome = ?, first_by = ?, flags = ?, head = ?,
 			last_observed_at_ms = ?, grace_until_ms = ?, next_poll_at_ms = ?, asked = ?, attempts = ?,
-			answered = ?, route = ?, job_id = ?, metadata = ? WHERE id = ?`, append(args, r.id)...)
+			answered = ?, route = ?, job_id = ?, metadata = ? WHERE id = ?`,
+			r.state, null(r.outcome), null(r.firstBy), r.flags, r.head, r.lastObserved,
+			null(r.graceUntil), null(r.nextPoll), r.asked, r.attempts, r.answered,
+			null(r.route), nullText(r.jobID), nullText(r.metadata), r.id)
 	}
 	r.id = t.q.nextSess
 	t.q.nextSess++
-	return t.exec(`INSERT INTO sessions (state, outcome, first_by, flags, head, last_observed_at_ms,
-		grace_until_ms, next_poll_at_ms, asked, attempts, answered, route, job_id, metadata,
-		id, account, session_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		append(args, r.id, r.account, packID(r.sessionID))...)
+	return t.insert("sessions", rowInsert, r.id, r.account, packID(r.sessionID), r.state, null(r.outcome), null(r.firstBy), r.flags,
+		r.head, r.lastObserved, null(r.graceUntil), null(r.nextPoll), r.asked, null(r.attempts), null(r.answered),
+		null(r.route), nullText(r.jobID), nullText(r.metadata))
 }
+
+// rowInsert are the columns of a row in the order in which save writes them.
+const rowInsert = `id, account, session_id, state, outcome, first_by, flags, head, last_observed_at_ms,
+	grace_until_ms, next_poll_at_ms, asked, attempts, answered, route, job_id, metadata`
 
 // take brings the fold and the schedule into the row.
 func (r *row) take(s *verdict.Session, sch verdict.Schedule, now time.Time) {

@@ -52,28 +52,6 @@ func (t *txn) stmt(query string) (*sql.Stmt, error) {
 	return st, nil
 }
 
-func (t *txn) exec(query string, args ...any) error {
-	st, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	_, err = st.Exec(args...)
-	return err
-}
-
-// execCount is exec and the number of rows it changed.
-func (t *txn) execCount(query string, args ...any) (int64, error) {
-	st, err := t.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.Exec(args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
 // query runs a prepared query; the transaction is its reader.
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
 	st, err := t.stmt(query)
