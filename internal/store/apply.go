@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -121,17 +120,16 @@ func (t *txn) load(account, id string) (*known, error) {
 	if r.id == 0 {
 		return k, nil
 	}
-	st, err := t.stmt("SELECT " + recordColumns + " FROM records WHERE id = ?")
-	if err != nil {
-		return nil, err
-	}
-	k.recs, err = t.q.s.chain(func(id int64) *sql.Row { return st.QueryRow(id) }, r)
-	if err != nil {
+	if k.recs, err = t.q.s.chain(t.readRecord, r); err != nil {
 		return nil, err
 	}
 	before := verdict.Fold(evidence(k.recs))
 	k.before = &before
 	return k, nil
+}
+
+func (t *txn) readRecord(id int64) scanner {
+	return t.lookup("SELECT "+recordColumns+" FROM records WHERE id = ?", id)
 }
 
 // grow appends records to a session, folds it again, and writes what follows: its row,

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,28 +41,55 @@ func processorTime() time.Duration {
 func BenchmarkApply(b *testing.B) {
 	for _, waiting := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
-			s, err := Open(context.Background(), Options{Path: filepath.Join(b.TempDir(), "bench.db")})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close()
 			var n atomic.Int64
-			b.SetParallelism(max(1, waiting/2))
-			b.ReportAllocs()
-			b.ResetTimer()
-			before := processorTime()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := s.Apply(context.Background(), benchObservation(n.Add(1))); err != nil {
-						b.Error(err)
-					}
-				}
-			})
-			b.StopTimer()
-			b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
-			b.ReportMetric(float64(b.N)/float64(s.queue.commits.Load()), "deliveries/commit")
-			d := s.Disk()
-			b.ReportMetric(float64(d.Bytes+d.WALBytes)/float64(b.N), "bytes/delivery")
+			benchApply(b, openBench(b), waiting, func() Observed { return benchObservation(n.Add(1)) })
 		})
 	}
+}
+
+// BenchmarkApplyExpected is the same for sessions that were announced, which is what most are.
+func BenchmarkApplyExpected(b *testing.B) {
+	s := openBench(b)
+	var expected, n atomic.Int64
+	var all sync.WaitGroup
+	for range batchMax {
+		all.Go(func() {
+			for i := expected.Add(1); i <= int64(b.N); i = expected.Add(1) {
+				in := Expectation{Account: "production", SessionID: benchObservation(i).SessionID, At: time.Now()}
+				if _, err := s.Expect(context.Background(), in); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	benchApply(b, s, 64, func() Observed { return benchObservation(n.Add(1)) })
+}
+
+func openBench(b *testing.B) *Store {
+	s, err := Open(context.Background(), Options{Path: filepath.Join(b.TempDir(), "bench.db"), Policy: func(string) verdict.Policy {
+		return verdict.Policy{GracePeriod: time.Hour, GiveUpAfter: time.Hour, BackoffMin: time.Second, BackoffMax: time.Minute}
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	return s
+}
+
+func benchApply(b *testing.B, s *Store, waiting int, next func() Observed) {
+	b.SetParallelism(max(1, waiting/runtime.GOMAXPROCS(0)))
+	b.ReportAllocs()
+	commits, before := s.queue.commits.Load(), processorTime()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := s.Apply(context.Background(), next()); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(b.N)/float64(s.queue.commits.Load()-commits), "deliveries/commit")
 }

@@ -10,7 +10,7 @@ import (
 
 // chain reads all records of a session, the oldest first, following prev from the
 // newest. A link that does not lead to an older record of the same session is corruption.
-func (s *Store) chain(get func(id int64) *sql.Row, r *row) ([]record, error) {
+func (s *Store) chain(get func(id int64) scanner, r *row) ([]record, error) {
 	var recs []record
 	for id := r.head; id != 0; {
 		rec, err := s.scanRecord(get(id))

@@ -125,12 +125,8 @@ func (t *txn) number(known *names, fresh *map[string]int64, insert, text string)
 	if id, ok := (*fresh)[text]; ok {
 		return id, nil
 	}
-	st, err := t.stmt(insert)
-	if err != nil {
-		return 0, err
-	}
 	var id int64
-	if err := st.QueryRow(text).Scan(&id); err != nil {
+	if err := t.lookup(insert, text).Scan(&id); err != nil {
 		return 0, err
 	}
 	if *fresh == nil {

@@ -144,13 +144,9 @@ func (s *Store) UnpackOutbox(ctx context.Context, events int) (bool, error) {
 
 // unpackOldest says how many events the oldest pack has held, 0 if there was none.
 func (t *txn) unpackOldest() (int, error) {
-	st, err := t.stmt("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) RETURNING store, data")
-	if err != nil {
-		return 0, err
-	}
 	var store string
 	var data []byte
-	err = st.QueryRow().Scan(&store, &data)
+	err := t.lookup("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) RETURNING store, data").Scan(&store, &data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

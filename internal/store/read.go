@@ -124,7 +124,7 @@ func (s *Store) Get(ctx context.Context, account, id string, bodies bool) (View,
 
 // view folds a session from its records.
 func (s *Store) view(ctx context.Context, tx *sql.Tx, r *row, bodies bool) (View, error) {
-	recs, err := s.chain(func(id int64) *sql.Row {
+	recs, err := s.chain(func(id int64) scanner {
 		return tx.QueryRowContext(ctx, "SELECT "+recordColumns+" FROM records WHERE id = ?", id)
 	}, r)
 	if err != nil {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,7 +29,7 @@ func (s *Store) Rebuild(ctx context.Context, apply bool, found func(Difference),
 		var next int64
 		var diffs []Difference
 		n := 0
-		step := func(t *txn, get func(id int64) *sql.Row, rows []*row) error {
+		step := func(t *txn, get func(id int64) scanner, rows []*row) error {
 			diffs, n = nil, len(rows)
 			for _, r := range rows {
 				next = r.id
@@ -65,7 +64,7 @@ func (s *Store) Rebuild(ctx context.Context, apply bool, found func(Difference),
 	}
 }
 
-type rebuildStep func(t *txn, get func(id int64) *sql.Row, rows []*row) error
+type rebuildStep func(t *txn, get func(id int64) scanner, rows []*row) error
 
 const rebuildQuery = "SELECT " + rowColumns + " FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 
@@ -74,11 +73,7 @@ func (t *txn) rebuildBatch(after int64, step rebuildStep) error {
 	if err != nil {
 		return err
 	}
-	st, err := t.stmt("SELECT " + recordColumns + " FROM records WHERE id = ?")
-	if err != nil {
-		return err
-	}
-	return step(t, func(id int64) *sql.Row { return st.QueryRow(id) }, rows)
+	return step(t, t.readRecord, rows)
 }
 
 func (s *Store) readBatch(ctx context.Context, after int64, step rebuildStep) error {
@@ -103,13 +98,13 @@ func (s *Store) readBatch(ctx context.Context, after int64, step rebuildStep) er
 	if err := found.Err(); err != nil {
 		return translate(err)
 	}
-	return translate(step(nil, func(id int64) *sql.Row {
+	return translate(step(nil, func(id int64) scanner {
 		return tx.QueryRowContext(ctx, "SELECT "+recordColumns+" FROM records WHERE id = ?", id)
 	}, rows))
 }
 
 // refold compares a row with the fold of its records, and corrects it if t is given.
-func (s *Store) refold(t *txn, get func(id int64) *sql.Row, r *row) (*Difference, error) {
+func (s *Store) refold(t *txn, get func(id int64) scanner, r *row) (*Difference, error) {
 	recs, err := s.chain(get, r)
 	if errors.Is(err, ErrCorrupt) {
 		// There is nothing to fold it from; the others can still be.

@@ -107,13 +107,13 @@ func number(f *float64) any {
 }
 
 // scanRecord reads a record without its body.
-func (s *Store) scanRecord(rows interface{ Scan(...any) error }) (record, error) {
+func (s *Store) scanRecord(row scanner) (record, error) {
 	rec := record{noBody: true}
 	var o verdict.Observation
 	var ms, due, wait, label, route int64
 	var created, completed, asOf sql.NullInt64
 	var score, real, confidence sql.NullFloat64
-	err := rows.Scan(&rec.id, &rec.session, &rec.prev, &rec.kind, &ms, &rec.n, &rec.flags, &rec.word,
+	err := row.Scan(&rec.id, &rec.session, &rec.prev, &rec.kind, &ms, &rec.n, &rec.flags, &rec.word,
 		&o.Verdict, &created, &completed, &asOf, &due, &wait,
 		&o.Model, &o.Type, &rec.jobID, &score, &real, &confidence, &label, &route, &rec.digest)
 	if err != nil {

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -34,10 +37,10 @@ const rowColumns = `id, account, session_id, state, coalesce(outcome, 0), coales
 	last_observed_at_ms, coalesce(grace_until_ms, 0), coalesce(next_poll_at_ms, 0), asked, attempts, answered,
 	coalesce(route, 0), coalesce(job_id, ''), coalesce(metadata, '')`
 
-func (s *Store) scanRow(rows interface{ Scan(...any) error }) (*row, error) {
+func (s *Store) scanRow(from scanner) (*row, error) {
 	var r row
 	var id any
-	err := rows.Scan(&r.id, &r.account, &id, &r.state, &r.outcome, &r.firstBy, &r.flags, &r.head,
+	err := from.Scan(&r.id, &r.account, &id, &r.state, &r.outcome, &r.firstBy, &r.flags, &r.head,
 		&r.lastObserved, &r.graceUntil, &r.nextPoll, &r.asked, &r.attempts, &r.answered,
 		&r.route, &r.jobID, &r.metadata)
 	if err != nil {
@@ -56,15 +59,19 @@ func (t *txn) find(account, id string) (*row, error) {
 		return fresh, nil
 	}
 	// The index alone answers the first question, and for a new session there is no second.
-	number, ok, err := t.integer("SELECT id FROM sessions WHERE session_id = ? AND account = ?", packID(id), fresh.account)
-	if err != nil || !ok {
-		return fresh, err
+	var number int64
+	err := t.lookup("SELECT id FROM sessions WHERE session_id = ? AND account = ?", packID(id), fresh.account).Scan(&number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fresh, nil
 	}
-	st, err := t.stmt("SELECT " + rowColumns + " FROM sessions WHERE id = ?")
 	if err != nil {
 		return nil, err
 	}
-	return t.q.s.scanRow(st.QueryRow(number))
+	r, err := t.q.s.scanRow(t.lookup("SELECT "+rowColumns+" FROM sessions WHERE id = ?", number))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: the index leads to session %d, which is not there", ErrCorrupt, number)
+	}
+	return r, err
 }
 
 // own gives a new row the number of its account.

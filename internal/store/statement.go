@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +17,8 @@ import (
 type statements struct {
 	prepared map[string]driver.Stmt
 	inserts  map[insertShape]string
-	args     []driver.NamedValue // reused
+	args     []driver.NamedValue // reused, as row
+	row      []driver.Value
 }
 
 // insertShape says which columns of a table an INSERT names, a bit of named for each.
@@ -74,25 +78,81 @@ func (t *txn) result(query string, args []any) (res driver.Result, err error) {
 	return res, err
 }
 
-// integer runs a query for one integer, and reports whether there was a row.
-func (t *txn) integer(query string, args ...any) (n int64, ok bool, err error) {
-	err = t.raw(query, args, func(st driver.Stmt, args []driver.NamedValue) error {
+// lookup runs a query for one row, as QueryRow of database/sql. The row is to be scanned before
+// the next statement.
+func (t *txn) lookup(query string, args ...any) scanner {
+	out := looked{err: sql.ErrNoRows}
+	err := t.raw(query, args, func(st driver.Stmt, args []driver.NamedValue) error {
 		rows, err := st.(driver.StmtQueryContext).QueryContext(context.Background(), args)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		var row [1]driver.Value
-		switch err := rows.Next(row[:]); err {
-		case nil:
-			n, ok = row[0].(int64)
-		case io.EOF:
-		default:
+		n := len(rows.Columns())
+		row := slices.Grow(t.q.statements.row[:0], n)[:n]
+		t.q.statements.row = row
+		if err := rows.Next(row); err == io.EOF {
+			return nil
+		} else if err != nil {
 			return err
 		}
+		out = looked{row: row}
 		return nil
 	})
-	return n, ok, err
+	if err != nil {
+		out.err = err
+	}
+	return out
+}
+
+// scanner is a row: of sql.Rows, a sql.Row, or looked.
+type scanner interface{ Scan(dest ...any) error }
+
+// looked is a row as the driver gives it, or the reason why there is none.
+type looked struct {
+	row []driver.Value
+	err error
+}
+
+// Scan is what that of database/sql is, for the types that the store reads.
+func (l looked) Scan(dest ...any) error {
+	if l.err != nil {
+		return l.err
+	}
+	if len(dest) != len(l.row) {
+		return fmt.Errorf("a row of %d columns is read into %d variables", len(l.row), len(dest))
+	}
+	for i, d := range dest {
+		if !assign(d, l.row[i]) {
+			return fmt.Errorf("column %d: %T cannot be read into %T", i, l.row[i], d)
+		}
+	}
+	return nil
+}
+
+func assign(dest any, v driver.Value) (ok bool) {
+	switch d := dest.(type) {
+	case *int64:
+		*d, ok = v.(int64)
+	case *string:
+		*d, ok = v.(string)
+	case *[]byte:
+		*d, ok = v.([]byte)
+		ok = ok || v == nil
+	case *bool:
+		var n int64
+		n, ok = v.(int64)
+		*d = n != 0
+	case *any:
+		*d, ok = v, true
+	case *sql.NullInt64:
+		d.Int64, d.Valid = v.(int64)
+		ok = d.Valid || v == nil
+	case *sql.NullFloat64:
+		d.Float64, d.Valid = v.(float64)
+		ok = d.Valid || v == nil
+	}
+	return ok
 }
 
 // insert writes a row; columns are at most 32, separated by commas. A column whose value is nil
