@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
 		main()
 	}
-	testscript.Main(m, map[string]func(){"moverisd": main, "fakeapi": fakeAPI})
+	testscript.Main(m, map[string]func(){"moverisd": main, "fakeapi": fakeAPI, "bench": benchMain, "twin": twinMain})
 }
 
 // TestScripts runs the real program. Each script has a configuration whose API is a
