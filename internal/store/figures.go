@@ -145,34 +145,6 @@ func (f Figures) Rejected() map[string]int64 {
 	return out
 }
 
-// Figures sums the figures of the slots from since up to and including until's. What was due by
-// a time counts up to the slot before only: in until's own, some of it is not due yet.
-func (s *Store) Figures(ctx context.Context, since, until time.Time) (Figures, error) {
-	rows, err := s.reader.QueryContext(ctx,
-		`SELECT figure, sum(n) FROM figures WHERE slot BETWEEN ?1 AND ?2 AND (slot < ?2 OR figure NOT BETWEEN ?3 AND ?4)
-		GROUP BY figure`, slotOf(since), slotOf(until), int64(verdict.DueAnswered), int64(verdict.DueSilent))
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	out := Figures{}
-	for rows.Next() {
-		var f, n int64
-		if err := rows.Scan(&f, &n); err != nil {
-			return nil, translate(err)
-		}
-		out[verdict.Figure(f)] = n
-	}
-	s.rejectedMu.Lock()
-	defer s.rejectedMu.Unlock()
-	for k, n := range s.rejected {
-		if k.slot >= slotOf(since) && k.slot <= slotOf(until) {
-			out[verdict.Figure(k.figure)] += n
-		}
-	}
-	return out, translate(rows.Err())
-}
-
 // counters are the additions to the figures since the process began, of all slots together: what
 // metrics count. A correction of an earlier addition takes nothing away from them.
 type counters struct {

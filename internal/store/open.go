@@ -71,6 +71,7 @@ type Store struct {
 	tidy     bool // opened for reading: the -shm file was not there before
 
 	counters  counters
+	hours     hours
 	committed func(operations int, took time.Duration)
 
 	rejectedMu sync.Mutex

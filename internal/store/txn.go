@@ -99,6 +99,7 @@ func (t *txn) committed() {
 	s.names.learn(t.newNames)
 	s.forwards.learn(t.newForwards)
 	s.counters.addUp(t.figures)
+	s.hours.changed(t.figures)
 	s.wake.sessions(t.woken)
 	if t.events {
 		s.wake.events()
