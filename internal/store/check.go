@@ -43,15 +43,23 @@ func checkRestored(path string) error {
 
 // checkWhole is SQLite's quick look at every page, which finds what a torn or foreign page
 // would do before anything is served from it. Verify also holds the indexes against the rows.
-func checkWhole(ctx context.Context, conn *sql.Conn) error {
+// A file that is too large for it is left to look.
+func checkWhole(ctx context.Context, conn *sql.Conn, path string, most int64) (whole bool, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("look at the store: %w", err)
+	}
+	if info.Size() > most {
+		return false, nil
+	}
 	var found string
 	if err := conn.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return fmt.Errorf("check the store: %w", translate(err))
+		return false, fmt.Errorf("check the store: %w", translate(err))
 	}
 	if found != "ok" {
-		return fmt.Errorf("%w: %s", ErrCorrupt, found)
+		return false, fmt.Errorf("%w: %s", ErrCorrupt, found)
 	}
-	return nil
+	return true, nil
 }
 
 // startError tells an I/O error at the start apart from other reasons not to start: what is on

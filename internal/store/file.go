@@ -14,25 +14,25 @@ import (
 	"modernc.org/sqlite"
 )
 
-// prepareFile checks that the connection is what the DSN asked for and that the file is
-// whole, and migrates.
-func prepareFile(ctx context.Context, conn *sql.Conn) error {
+// prepareFile checks that the connection is what the DSN asked for and, unless it is larger than
+// most bytes, that the file is whole, and migrates.
+func prepareFile(ctx context.Context, conn *sql.Conn, path string, most int64) (whole bool, err error) {
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
 	} {
 		var have string
 		if err := conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&have); err != nil {
-			return fmt.Errorf("read back %s: %w", pragma, translate(err))
+			return false, fmt.Errorf("read back %s: %w", pragma, translate(err))
 		}
 		if have != want {
-			return fmt.Errorf("the store's %s is %s, not %s: does its file system support shared memory?",
+			return false, fmt.Errorf("the store's %s is %s, not %s: does its file system support shared memory?",
 				pragma, have, want)
 		}
 	}
-	if err := checkWhole(ctx, conn); err != nil {
-		return err
+	if whole, err = checkWhole(ctx, conn, path, most); err != nil {
+		return false, err
 	}
-	return migrate(ctx, conn)
+	return whole, migrate(ctx, conn)
 }
 
 // dsn is the address of the database with every pragma that matters; readers can write

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -47,6 +48,8 @@ type Options struct {
 	// if nobody wants to know.
 	Committed func(operations int, took time.Duration)
 	Logger    *slog.Logger
+
+	checkedFirst int64 // instead of the constant, for tests
 }
 
 // Store is an open store. Its methods may be called from any goroutine.
@@ -68,7 +71,12 @@ type Store struct {
 	wake     *wake
 	outbox   signal // an event may have got its turn to be sent
 	closed   sync.Once
-	tidy     bool // opened for reading: the -shm file was not there before
+
+	checkedFirst int64
+	stopLooking  func() // ends what looks a large store over
+	looked       sync.WaitGroup
+
+	tidy bool // opened for reading: the -shm file was not there before
 
 	counters  counters
 	hours     hours
@@ -120,7 +128,7 @@ func open(ctx context.Context, o Options, l *lock) (*Store, error) {
 	}
 	s := &Store{path: o.Path, now: o.Now, log: o.Logger, lock: l, policy: o.Policy,
 		wake: newWake(), accounts: newNames(), names: newNames(),
-		rejected: map[figureKey]int64{}}
+		rejected: map[figureKey]int64{}, checkedFirst: cmp.Or(o.checkedFirst, checkedFirst)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -156,7 +164,8 @@ func (s *Store) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the store %s: %w", s.path, translate(err))
 	}
-	if err := prepareFile(ctx, conn); err != nil {
+	whole, err := prepareFile(ctx, conn, s.path, s.checkedFirst)
+	if err != nil {
 		conn.Close()
 		return err
 	}
@@ -166,8 +175,12 @@ func (s *Store) connect(ctx context.Context) error {
 	}
 	if s.queue, err = startQueue(ctx, s, conn); err != nil {
 		conn.Close()
+		return err
 	}
-	return err
+	if !whole {
+		s.lookBeside()
+	}
+	return nil
 }
 
 // ID is the identity of the store; a restore changes it.
@@ -204,6 +217,10 @@ func (s *Store) Err() error { return s.queue.failure() }
 func (s *Store) Close() error {
 	var err error
 	s.closed.Do(func() {
+		if s.stopLooking != nil {
+			s.stopLooking()
+			s.looked.Wait()
+		}
 		s.queue.stop()
 		err = s.disconnect()
 		if s.tidy {
