@@ -24,6 +24,7 @@ Exit codes: 78 configuration, 65 the store is corrupt or of a newer version,
   moverisd run --config ./moverisd.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			limitMemory(a.env.Lookup, os.DirFS("/"))
 			reload := make(chan os.Signal, 1)
 			signal.Notify(reload, syscall.SIGHUP)
 			defer signal.Stop(reload)
