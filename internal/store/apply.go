@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -142,19 +143,21 @@ func (t *txn) grow(k *known, add []record, now time.Time,
 		return Receipt{}, err
 	}
 	totals := r.totals()
-	after := *fold(k.recs, add)
-	sch, giveUp := schedule(&after)
+	all := append(slices.Clip(k.recs), add...)
+	out := Receipt{New: k.before == nil, Session: verdict.Fold(evidence(all))}
+	after := &out.Session
+	sch, giveUp := schedule(after)
 	if giveUp {
-		add = append(add, marked(verdict.Mark{Kind: verdict.GaveUpMark, At: now}))
-		after = *fold(k.recs, add)
+		all = append(all, marked(verdict.Mark{Kind: verdict.GaveUpMark, At: now}))
+		*after = verdict.Fold(evidence(all))
 	}
-	out := Receipt{New: k.before == nil, Session: after, Changes: verdict.Diff(k.before, after)}
-	for _, rec := range add {
+	out.Changes = verdict.Diff(k.before, *after)
+	for _, rec := range all[len(k.recs):] {
 		if err := t.append(r, rec); err != nil {
 			return out, err
 		}
 	}
-	r.take(&after, sch, now)
+	r.take(after, sch, now)
 	if hasNew(out.Changes, verdict.ChangeConflicted) {
 		r.flag(flagConflictAcked, false)
 	}
@@ -162,14 +165,9 @@ func (t *txn) grow(k *known, add []record, now time.Time,
 		return out, err
 	}
 	t.recount(totals, r.totals())
-	t.retally(k.before, &after)
+	t.retally(k.before, after)
 	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
-	return out, t.announce(r, &after, append(k.recs[:len(k.recs):len(k.recs)], add...), out.Changes, now)
-}
-
-func fold(recs, add []record) *verdict.Session {
-	s := verdict.Fold(evidence(append(recs[:len(recs):len(recs)], add...)))
-	return &s
+	return out, t.announce(r, after, all, out.Changes, now)
 }
 
 func hasNew(changes []verdict.Change, c verdict.Change) bool {

@@ -34,7 +34,7 @@ func (s *Store) chain(get func(id int64) scanner, r *row) ([]record, error) {
 
 // evidence is what the fold needs of a chain.
 func evidence(recs []record) verdict.Evidence {
-	var ev verdict.Evidence
+	ev := verdict.Evidence{Observations: make([]verdict.Observation, 0, len(recs))}
 	for _, rec := range recs {
 		switch {
 		case rec.obs != nil:
