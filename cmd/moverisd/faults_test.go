@@ -40,9 +40,10 @@ func faultRows() []faultRow {
 		{"clock", faultClock},
 		{"slow fsync", faultSlow},
 		{"retention under load", faultPrune},
+		{"consumers", faultConsumers},
 	}
 	if *faultsLong {
-		rows = append(rows, faultRow{"soak", faultSoak})
+		rows = append(rows, faultRow{"consumers of broken code", faultBrokenConsumers}, faultRow{"soak", faultSoak})
 	}
 	return rows
 }
