@@ -50,13 +50,19 @@ func child(path, target string) {
 	f.timing.attempt = 300 * time.Millisecond
 	f.Configure([]Target{{"backend", target, [][]byte{[]byte("chaos")}}})
 	total, _ := strconv.Atoi(os.Getenv("SESSIONS"))
+	made, err := madeBefore(ctx, st)
+	if err != nil {
+		fmt.Println("events:", err)
+		os.Exit(1)
+	}
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
 			for i := w; i < total; i += 8 {
-				for n := 1; n <= eventsEach; n++ {
+				id := fmt.Sprint("s", i)
+				for n := 1; n <= eventsEach && made[id] < eventsEach; n++ {
 					// What an earlier process has made is a redelivery.
-					if err := settle(st, fmt.Sprint("s", i), n); err != nil {
+					if err := settle(st, id, n); err != nil {
 						fmt.Println("settle:", err)
 						os.Exit(1)
 					}
@@ -82,76 +88,19 @@ func child(path, target string) {
 	}
 }
 
-// liar is a target that is killed, hangs, answers 500, 410, 429 and lies, at random. It
-// notes what it has really taken.
-type liar struct {
-	t     *testing.T
-	wh    *standardwebhooks.Webhook
-	mu    sync.Mutex
-	first map[string][]int64         // by session, the events in the order in which they first came
-	seen  map[string]map[string]bool // by session, the ids
-	dups  int
-	calm  bool
-}
-
-func (l *liar) take(r *http.Request, raw []byte, b body) {
-	if err := l.wh.Verify(raw, r.Header); err != nil {
-		l.t.Errorf("signature: %v", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	id, s := r.Header.Get("webhook-id"), b.Data.Event.SessionID
-	if l.seen[s] == nil {
-		l.seen[s] = map[string]bool{}
-	}
-	if l.seen[s][id] {
-		l.dups++
-		return
-	}
-	l.seen[s][id] = true
-	l.first[s] = append(l.first[s], b.Data.Event.Seq)
-}
-
-func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &receiver{}
-	v.take(r.Header, r.Body)
-	q := v.got[0]
-	l.mu.Lock()
-	calm := l.calm
-	l.mu.Unlock()
-	what := rand.IntN(14)
-	if calm {
-		what = 13
-	}
-	switch what {
-	case 0:
-		w.WriteHeader(500)
-	case 1:
-		w.WriteHeader(410)
-	case 2:
-		w.Header().Set("Retry-After", []string{"1", "-1", "9999999999", "soon"}[rand.IntN(4)])
-		w.WriteHeader(429)
-	case 3: // hangs, and takes it too late for the sender to know
-		time.Sleep(400 * time.Millisecond)
-		l.take(r, q.raw, q.body)
-	case 4: // takes it and says no
-		l.take(r, q.raw, q.body)
-		w.WriteHeader(503)
-	case 5: // takes it and breaks the connection
-		l.take(r, q.raw, q.body)
-		panic(http.ErrAbortHandler)
-	case 6:
-		panic(http.ErrAbortHandler)
-	case 7: // lies about its length
-		l.take(r, q.raw, q.body)
-		w.Header().Set("Content-Length", "1000")
-		w.WriteHeader(200)
-	case 8:
-		w.Header().Set("Location", "/elsewhere")
-		w.WriteHeader(307)
-	default:
-		l.take(r, q.raw, q.body)
-		w.WriteHeader(200)
+// madeBefore counts the events of each session that earlier processes have made. Without it
+// each process would spend its life on redeliveries alone.
+func madeBefore(ctx context.Context, st *store.Store) (map[string]int, error) {
+	made := map[string]int{}
+	for after := int64(-1); ; {
+		list, err := st.Events(ctx, after, store.EventsMax)
+		if err != nil || len(list) == 0 {
+			return made, err
+		}
+		for _, e := range list {
+			made[e.SessionID]++
+			after = e.Seq
+		}
 	}
 }
 
@@ -165,7 +114,7 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &liar{t: t, wh: wh, first: map[string][]int64{}, seen: map[string]map[string]bool{}}
+	l := &liar{t: t, wh: wh, first: map[string][]int64{}, seen: map[string]map[string][]byte{}}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +123,9 @@ func TestChaos(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "moverisd.db")
 	srv := &http.Server{Handler: l}
 	go srv.Serve(ln)
-	kills, start := 0, time.Now()
+	// More sessions take longer, so there are more processes, which live longer.
+	killsMax, lifeMax := max(8, *chaosSessions/100), 700+min(*chaosSessions/2, 5000)
+	kills, restarts, start := 0, 0, time.Now()
 	for done := false; !done; {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), asChild+"="+path, "TARGET=http://"+addr+"/", "SESSIONS="+strconv.Itoa(*chaosSessions))
@@ -192,12 +143,9 @@ func TestChaos(t *testing.T) {
 				said <- s.Text()
 			}
 		}()
-		life := time.After(time.Duration(200+rand.IntN(700)) * time.Millisecond)
-		if kills >= 8 {
+		life := time.After(time.Duration(200+rand.IntN(lifeMax)) * time.Millisecond)
+		if kills >= killsMax {
 			life = nil
-			l.mu.Lock()
-			l.calm = time.Since(start) > 2*time.Minute
-			l.mu.Unlock()
 		}
 		for alive := true; alive; {
 			select {
@@ -222,6 +170,7 @@ func TestChaos(t *testing.T) {
 					}
 					srv = &http.Server{Handler: l}
 					go srv.Serve(ln)
+					restarts++
 				}
 			}
 		}
@@ -232,27 +181,6 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	srv.Close()
-	l.check(kills)
-}
-
-func (l *liar) check(kills int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.first) != *chaosSessions {
-		l.t.Errorf("events of %d sessions came, want %d", len(l.first), *chaosSessions)
-	}
-	for s, seqs := range l.first {
-		if len(seqs) != eventsEach {
-			l.t.Errorf("session %s: %d events came, want %d", s, len(seqs), eventsEach)
-		}
-		for i := 1; i < len(seqs); i++ {
-			if seqs[i] <= seqs[i-1] {
-				l.t.Errorf("session %s: out of order: %v", s, seqs)
-			}
-		}
-	}
-	l.t.Logf("%d sessions, %d kills, %d events came more than once", len(l.first), kills, l.dups)
-	if l.dups == 0 {
-		l.t.Error("nothing came twice: the test tests nothing")
-	}
+	t.Logf("%d sessions in %s: the process was killed %d times, the target %d times; %s",
+		*chaosSessions, time.Since(start).Round(time.Second), kills, restarts, l.check())
 }
