@@ -50,7 +50,7 @@ func NewClient(socket string) *Client {
 		}
 		return conn, err
 	}
-	return newClient(&http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true})
+	return newClient(&http.Transport{DialContext: dial, MaxIdleConnsPerHost: submitsAtOnce, IdleConnTimeout: time.Minute, DisableCompression: true})
 }
 
 // NewHandlerClient returns a client of a handler in this process: the read-only API over

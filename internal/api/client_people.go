@@ -21,7 +21,8 @@ func (c *Client) Ack(ctx context.Context, in AckRequest) (AckResult, error) {
 	return out, err
 }
 
-// Erase removes the bodies and the metadata of a session.
+// Erase removes the bodies and the metadata of a session. Of one that was pruned only what is
+// still to be forwarded is left to erase: then the answer has no state.
 func (c *Client) Erase(ctx context.Context, account, id string) (Session, error) {
 	var out Session
 	path, err := sessionPath(id, "/erase")

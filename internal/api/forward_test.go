@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,46 @@ func TestForwardedWithoutJSON(t *testing.T) {
 	var out Forwarded
 	if err := json.Unmarshal(got, &out); err != nil || out.Data.Session.SessionID != "one" {
 		t.Errorf("%v: %s", err, got)
+	}
+}
+
+// A session that was pruned can still be erased where something of it is still to be
+// forwarded, without naming its account if only one has something.
+func TestErasePruned(t *testing.T) {
+	r := newRig(t, "one", "two")
+	r.st.SetForwarding(store.Forwarding{Render: Forwarding,
+		Forwards: []store.Forward{{Name: "backend", Changes: []verdict.Change{verdict.ChangeSettled}}}})
+	r.clock.Store(time.Now().Add(-time.Hour).UnixMilli())
+	for _, account := range []string{"one", "two"} {
+		for _, id := range []string{"a", "only-" + account} {
+			r.call(201, "PUT", "/v1/sessions/"+id+"?account="+account, `{"metadata":{"customer":"very-personal"}}`, nil)
+			r.deliver(account, id, "live")
+		}
+	}
+	r.clock.Store(0)
+	if out, err := r.st.Prune(t.Context(), store.Retention{Settled: time.Minute}, r.now()); err != nil || out.Sessions != 4 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	personal := func() (n int) {
+		for seq := range int64(20) {
+			if out, err := r.st.Outgoing(t.Context(), "backend", seq); err == nil && strings.Contains(string(out.Body), "very-personal") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := personal(); n != 4 {
+		t.Fatalf("%d of 4 events are to be sent with their metadata", n)
+	}
+	var s Session
+	if r.call(200, "POST", "/v1/admin/sessions/only-two/erase", "", &s); s.SessionID != "only-two" || s.Account != "two" || s.State != "" {
+		t.Errorf("%+v", s)
+	}
+	r.refused(409, "POST", "/v1/admin/sessions/a/erase", "")
+	r.refused(404, "POST", "/v1/admin/sessions/b/erase", "")
+	r.refused(404, "POST", "/v1/admin/sessions/only-two/erase?account=one", "")
+	r.call(200, "POST", "/v1/admin/sessions/a/erase?account=one", "", nil)
+	if n := personal(); n != 2 {
+		t.Errorf("after two were erased %d are sent with their metadata", n)
 	}
 }

@@ -30,6 +30,8 @@ type rig struct {
 	names []string     // configured accounts
 
 	broken atomic.Bool // the status says that the store has failed
+
+	commits, operations atomic.Int64 // of the store
 }
 
 func newRig(t testing.TB, accounts ...string) *rig {
@@ -41,7 +43,11 @@ func newRig(t testing.TB, accounts ...string) *rig {
 	policy := func(string) verdict.Policy {
 		return verdict.Policy{GracePeriod: time.Minute, GiveUpAfter: time.Hour, BackoffMin: 15 * time.Second, BackoffMax: time.Hour}
 	}
-	st, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "s.db"), Now: r.now, Policy: policy})
+	st, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "s.db"), Now: r.now, Policy: policy,
+		Committed: func(operations int, _ time.Duration) {
+			r.commits.Add(1)
+			r.operations.Add(int64(operations))
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -112,18 +113,36 @@ func looseID(text string) (int64, error) {
 	return 0, problem(http.StatusBadRequest, "%q is no dead letter; they are numbered like L17, see moverisd deliveries", text)
 }
 
-// erase removes the bodies and the metadata of a session.
+// erase removes the bodies and the metadata of a session, or what is still to be forwarded of
+// one that was pruned.
 func (s *Server) erase(w http.ResponseWriter, r *http.Request) error {
 	id, err := sessionID(r)
 	if err != nil {
 		return err
 	}
-	account, err := s.knownAccount(r.Context(), r.URL.Query().Get("account"), id)
-	if err != nil {
+	account := r.URL.Query().Get("account")
+	if account == "" {
+		known, err := s.store.Erasable(r.Context(), id)
+		switch {
+		case err != nil:
+			return err
+		case len(known) == 0:
+			return store.ErrNotFound
+		case len(known) > 1:
+			return &store.Ambiguous{Accounts: known}
+		}
+		account = known[0]
+	}
+	if account, err = s.account(r.Context(), account, id); err != nil {
 		return err
 	}
 	if err := s.store.Erase(r.Context(), account, id, peer(r.Context()), s.Now()); err != nil {
 		return err
 	}
-	return s.answerSession(w, r, account, id, http.StatusOK)
+	err = s.answerSession(w, r, account, id, http.StatusOK)
+	if errors.Is(err, store.ErrNotFound) {
+		writeJSON(w, http.StatusOK, Session{SessionID: id, Account: account})
+		return nil
+	}
+	return err
 }

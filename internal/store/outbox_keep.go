@@ -74,6 +74,38 @@ func (s *Store) pruneDead(ctx context.Context, before time.Time) (int64, error) 
 	}
 }
 
+// unpackMargin is how much later than its events the first of a pack may be: they wait for
+// their transaction in another order than their times.
+const unpackMargin = time.Hour
+
+// unpackBefore unpacks what was packed before a time. A payload gets the metadata of its
+// session when it is unpacked: that must be before the session is pruned, or it would be lost,
+// or be that of another session with the same id.
+func (s *Store) unpackBefore(ctx context.Context, before time.Time) error {
+	var last sql.NullInt64
+	err := s.reader.QueryRowContext(ctx, "SELECT max(seq) FROM outbox_packs WHERE at_ms < ?",
+		before.Add(unpackMargin).UnixMilli()).Scan(&last)
+	if err != nil {
+		return translate(err)
+	}
+	for left := last.Valid; left; {
+		err := s.queue.do(ctx, func(t *txn) error {
+			list, err := t.numbers("SELECT count(*) FROM (SELECT 1 FROM outbox_packs WHERE seq <= ? LIMIT 1)", last.Int64)
+			if err != nil {
+				return err
+			}
+			if left = list[0] > 0; left {
+				_, err = t.unpackOldest()
+			}
+			return err
+		})
+		if err != nil {
+			return err // left may still be written to, should ctx have ended
+		}
+	}
+	return nil
+}
+
 // oldestPending is the first sequence that some forward has pending: events from there on are
 // not pruned.
 func (t *txn) oldestPending() (int64, error) {

@@ -176,38 +176,3 @@ func (s *Store) DropLoose(ctx context.Context, id int64) error {
 	}
 	return nil
 }
-
-// Erase removes the bodies of a session's observations and its metadata. What was concluded
-// from them stays, with the digests. by is the user id of who asked for it, or -1.
-func (s *Store) Erase(ctx context.Context, account, id string, by int, now time.Time) error {
-	err := s.queue.do(ctx, func(t *txn) error {
-		k, err := t.load(account, id)
-		if err != nil {
-			return err
-		}
-		if k.before == nil {
-			return refuse(ErrNotFound)
-		}
-		for _, rec := range k.recs {
-			if rec.obs == nil {
-				continue
-			}
-			if err := t.exec("UPDATE records SET body = NULL WHERE id = ?", rec.id); err != nil {
-				return err
-			}
-		}
-		if err := t.eraseForwarded(k.row); err != nil {
-			return err
-		}
-		k.row.metadata = ""
-		k.row.flag(flagErased, true)
-		if err := t.append(k.row, record{kind: kindErased, at: now, n: int64(by)}); err != nil {
-			return err
-		}
-		return t.save(k.row)
-	})
-	if err != nil {
-		return fmt.Errorf("erase %s: %w", id, err)
-	}
-	return nil
-}

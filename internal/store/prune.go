@@ -67,8 +67,12 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (Pruned, 
 }
 
 // pruneSessions walks all sessions by number. No index is kept for it: it runs once a day.
+// What is still to be forwarded of them is made to stand for itself first.
 func (s *Store) pruneSessions(ctx context.Context, before time.Time, all bool, out *Pruned) error {
 	allowed, err := s.pruneAllowance(ctx)
+	if err == nil {
+		err = s.unpackBefore(ctx, before)
+	}
 	if err != nil {
 		return err
 	}
@@ -149,11 +153,7 @@ func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Tim
 
 func (t *txn) deleteSession(r *row) error {
 	for id := r.head; id != 0; {
-		st, err := t.stmt("DELETE FROM records WHERE id = ? RETURNING coalesce(prev, 0)")
-		if err != nil {
-			return err
-		}
-		if err := st.QueryRow(id).Scan(&id); err != nil {
+		if err := t.lookup("DELETE FROM records WHERE id = ? RETURNING coalesce(prev, 0)", id).Scan(&id); err != nil {
 			return fmt.Errorf("delete the records of session %d: %w", r.id, err)
 		}
 	}
