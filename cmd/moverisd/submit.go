@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,26 +42,22 @@ none could.`,
 	return cmd
 }
 
+// errStop ends the reading of results: the daemon cannot be reached.
+var errStop = errors.New("stop")
+
 func (a *app) submit(ctx context.Context, c *api.Client, account string) error {
 	var t tally
-	in := bufio.NewReaderSize(a.in, lineMax)
-	for n := 1; ; n++ {
-		line, rerr := readLine(in)
-		if rerr != nil && !errors.Is(rerr, errLong) && !errors.Is(rerr, io.EOF) {
-			return fmt.Errorf("read line %d: %w", n, rerr)
+	err := c.SubmitAll(ctx, account, a.in, func(r api.SubmitResult) error {
+		if !t.add(a, fmt.Sprintf("line %d", r.Line), r.Err) {
+			return errStop
 		}
-		if errors.Is(rerr, errLong) || len(bytes.TrimSpace(line)) > 0 {
-			err := rerr
-			if !errors.Is(rerr, errLong) {
-				err = a.submitLine(ctx, c, account, line)
-			}
-			if !t.add(a, fmt.Sprintf("line %d", n), err) {
-				break
-			}
+		if r.Err != nil {
+			return nil
 		}
-		if errors.Is(rerr, io.EOF) {
-			break
-		}
+		return a.showSubmitted(r)
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return err
 	}
 	if t.failed > 0 {
 		t.code = exitFailed
@@ -74,49 +65,14 @@ func (a *app) submit(ctx context.Context, c *api.Client, account string) error {
 	return t.err()
 }
 
-// submitLine hands over one result and prints what it came to.
-func (a *app) submitLine(ctx context.Context, c *api.Client, account string, line []byte) error {
-	var named struct {
-		SessionID string `json:"session_id"`
+// showSubmitted prints what one result came to.
+func (a *app) showSubmitted(r api.SubmitResult) error {
+	if a.json() {
+		return writeJSON(a, r.Session)
 	}
-	if err := json.Unmarshal(line, &named); err != nil {
-		return badLine("it is no result in JSON: " + strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if named.SessionID == "" {
-		return badLine("it has no session_id")
-	}
-	s, created, err := c.Submit(ctx, account, named.SessionID, line)
-	switch {
-	case err != nil:
-		return err
-	case a.json():
-		return writeJSON(a, s)
-	}
-	outcome := or(s.Outcome)
+	outcome := or(r.Session.Outcome)
 	if outcome == "" {
 		outcome = "-"
 	}
-	return a.print("%s  %s  %s  %s  %s", clean(s.SessionID), newOrKnown(created), s.State, outcome, s.Account)
-}
-
-// badLine is the problem of a line that is not worth a call.
-func badLine(text string) error {
-	return &api.Problem{Type: "about:blank", Title: "Bad Request", Status: 400, Detail: text}
-}
-
-var errLong = badLine(fmt.Sprintf("it is longer than %d bytes", lineMax))
-
-// readLine reads a line without its end. One that does not fit is skipped and is errLong.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		return bytes.TrimRight(line, "\r\n"), err
-	}
-	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = r.ReadSlice('\n')
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return nil, errLong
+	return a.print("%s  %s  %s  %s  %s", clean(r.Session.SessionID), newOrKnown(r.Created), r.Session.State, outcome, r.Session.Account)
 }

@@ -29,10 +29,10 @@ const (
 func (c *Client) ExpectAll(ctx context.Context, in io.Reader, report func(LineResult) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lines, failed := make(chan expectLine, batchLines), make(chan error, 1)
+	lines, failed := make(chan inputLine, batchLines), make(chan error, 1)
 	// Reading cannot be called off; at the end of the process it may still wait for input.
 	go func() {
-		failed <- readLines(ctx, in, lines)
+		failed <- readLines(ctx, in, lineMax-1, lines) // a line may still get its end
 		close(lines)
 	}()
 	for {
@@ -50,19 +50,19 @@ func (c *Client) ExpectAll(ctx context.Context, in io.Reader, report func(LineRe
 	}
 }
 
-// expectLine is one line of the input.
-type expectLine struct {
+// inputLine is one line of the input.
+type inputLine struct {
 	number int
 	text   []byte
 	long   bool // longer than the server takes; text is cut
 }
 
-// readLines sends the lines of in that are not empty.
-func readLines(ctx context.Context, in io.Reader, lines chan<- expectLine) error {
-	r := bufio.NewReaderSize(in, lineMax-1) // its end may be added
+// readLines sends the lines of in that are not empty; longer ones than max bytes are cut.
+func readLines(ctx context.Context, in io.Reader, max int, lines chan<- inputLine) error {
+	r := bufio.NewReaderSize(in, max)
 	for n := 1; ; n++ {
 		text, err := r.ReadSlice('\n')
-		line := expectLine{number: n, text: bytes.Clone(text)}
+		line := inputLine{number: n, text: bytes.Clone(text)}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			line.long = true
 			_, err = r.ReadSlice('\n')
@@ -85,7 +85,7 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- expectLine) error
 
 // gather takes lines until there are enough of them, the input pauses, or a line is too
 // long, which is then the last. more is false at the end of the input.
-func gather(ctx context.Context, lines <-chan expectLine) (batch []expectLine, more bool) {
+func gather(ctx context.Context, lines <-chan inputLine) (batch []inputLine, more bool) {
 	var pause <-chan time.Time
 	for size := 0; len(batch) < batchLines && size < batchBytes; {
 		select {
@@ -109,8 +109,8 @@ func gather(ctx context.Context, lines <-chan expectLine) (batch []expectLine, m
 }
 
 // expectBatch announces one batch and reports its answers.
-func (c *Client) expectBatch(ctx context.Context, batch []expectLine, report func(LineResult) error) error {
-	var long *expectLine
+func (c *Client) expectBatch(ctx context.Context, batch []inputLine, report func(LineResult) error) error {
+	var long *inputLine
 	if n := len(batch); n > 0 && batch[n-1].long {
 		long, batch = &batch[n-1], batch[:n-1]
 	}
@@ -126,7 +126,7 @@ func (c *Client) expectBatch(ctx context.Context, batch []expectLine, report fun
 	return report(LineResult{Line: long.number, Status: p.Status, Problem: p})
 }
 
-func (c *Client) postLines(ctx context.Context, batch []expectLine, report func(LineResult) error) error {
+func (c *Client) postLines(ctx context.Context, batch []inputLine, report func(LineResult) error) error {
 	var body bytes.Buffer
 	for _, line := range batch {
 		body.Write(bytes.TrimRight(line.text, "\r\n"))

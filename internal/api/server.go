@@ -69,12 +69,16 @@ type Server struct {
 	stop  chan struct{}
 	mux   *http.ServeMux
 
+	atOnce int           // linesAtOnce; a benchmark compares it with 1
+	bulk   chan struct{} // holds a token for each line of a list that is being expected
+
 	policyMu sync.RWMutex // guards Deps.Policy
 }
 
 // New returns the handler of the local API.
 func New(d Deps) *Server {
-	s := &Server{Deps: d, store: d.Store, log: d.Log, stop: make(chan struct{}), mux: http.NewServeMux()}
+	s := &Server{Deps: d, store: d.Store, log: d.Log, stop: make(chan struct{}), mux: http.NewServeMux(),
+		atOnce: linesAtOnce, bulk: make(chan struct{}, linesMax)}
 	parameters := parameters()
 	for pattern, h := range s.calls() {
 		s.mux.Handle(pattern, s.limited(h, parameters[pattern]))

@@ -1,11 +1,9 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -92,89 +90,6 @@ func canonical(raw json.RawMessage) (string, error) {
 		return "", problem(http.StatusRequestEntityTooLarge, "metadata is larger than %d bytes", metadataMax)
 	}
 	return string(text), nil
-}
-
-// postSessions expects many sessions, a line each, and answers a line each. A bad line
-// does not undo the others.
-func (s *Server) postSessions(w http.ResponseWriter, r *http.Request) error {
-	rc := http.NewResponseController(w)
-	// Answers go out while lines still come in. A server that cannot do both at once reads
-	// all lines first; nothing else changes.
-	_ = rc.EnableFullDuplex()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	lines := bufio.NewReaderSize(r.Body, lineMax)
-	for n := 1; ; n++ {
-		line, err := readLine(lines)
-		end := err != nil && !errors.Is(err, errLongLine)
-		if errors.Is(err, errLongLine) || end && !errors.Is(err, io.EOF) || len(bytes.TrimSpace(line)) > 0 {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			if enc.Encode(s.expectLine(r, n, line, err)) != nil {
-				return nil // the caller has left; what was committed stays
-			}
-		}
-		if end {
-			return nil
-		}
-		if lines.Buffered() == 0 && rc.Flush() != nil { // the caller may wait for this answer
-			return nil
-		}
-	}
-}
-
-var errLongLine = errors.New("the line is too long")
-
-// readLine reads a line, which is valid until the next call. One that does not fit is
-// skipped up to its end and is errLongLine; an error with a line is that of its end.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		return line, err
-	}
-	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = r.ReadSlice('\n')
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return nil, errLongLine // at the end of the input the next call says so
-}
-
-// expectLine expects one line of a list; bad is why it could not be read whole.
-func (s *Server) expectLine(r *http.Request, n int, line []byte, bad error) LineResult {
-	var e Expectation
-	out := LineResult{Line: n}
-	var tooLarge *http.MaxBytesError
-	var err error
-	switch {
-	case errors.Is(bad, errLongLine):
-		err = problem(http.StatusRequestEntityTooLarge, "the line is longer than %d bytes", lineMax)
-	case errors.As(bad, &tooLarge):
-		err = problem(http.StatusRequestEntityTooLarge, "the list is longer than %d bytes; this line and those after it were not read", bulkMax)
-	case bad != nil:
-		err = problem(http.StatusBadRequest, "the line did not arrive whole")
-	default:
-		err = decode(bytes.NewReader(line), &e)
-	}
-	if err == nil {
-		out.SessionID = e.SessionID
-		e.Account, err = accountOf(r, e.Account)
-	}
-	if err == nil {
-		var created bool
-		out.Account, created, err = s.expect(r.Context(), e)
-		out.Status = http.StatusOK
-		if created {
-			out.Status = http.StatusCreated
-		}
-	}
-	if err != nil {
-		out.Problem = s.problemOf(err)
-		out.Status = out.Problem.Status
-	}
-	return out
 }
 
 // deleteSession withdraws a session.

@@ -3,8 +3,6 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -173,83 +171,6 @@ func TestAccounts(t *testing.T) {
 	}
 	w := r.do("POST", "/v1/sessions?account=one", `{"session_id":"b"}`+"\n"+`{"session_id":"c","account":"two"}`)
 	if got := lines[LineResult](t, w.Body); len(got) != 1+0 && (got[0].Status != 201 || got[1].Status != 400) {
-		t.Errorf("%+v", got)
-	}
-}
-
-// Each line has its answer; a bad one does not undo the others.
-func TestBulk(t *testing.T) {
-	r := newRig(t)
-	long := `{"session_id":"` + strings.Repeat("x", lineMax) + `"}`
-	in := []string{`{"session_id":"a","metadata":{"n":1}}`, ``, `{"session_id":"b"`, long, `{"session_id":""}`, `{"session_id":"a"}`,
-		`{"session_id":"a","metadata":{"n":2}}`, "{\"session_id\":\"\xff\"}", `{"session_id":"c","job_id":"j"}`}
-	for _, end := range []string{"", "\n"} {
-		w := r.do("POST", "/v1/sessions", strings.Join(in, "\n")+end)
-		got := lines[LineResult](t, w.Body)
-		want := map[int]int{1: 201, 3: 400, 4: 413, 5: 400, 6: 200, 7: 409, 8: 400, 9: 201}
-		if end != "" {
-			want[1], want[9] = 200, 200
-		}
-		if w.Code != 200 || w.Header().Get("Content-Type") != "application/x-ndjson" || len(got) != len(want) {
-			t.Fatalf("%d %s: %+v", w.Code, w.Header(), got)
-		}
-		for _, l := range got {
-			if l.Status != want[l.Line] || (l.Problem != nil) != (l.Status >= 400) {
-				t.Errorf("line %d: %+v, want %d", l.Line, l, want[l.Line])
-			}
-		}
-	}
-	r.call(200, "GET", "/v1/sessions/c", "", nil)
-}
-
-// A line is answered as it comes, before the next one is sent.
-func TestBulkAnswersAtOnce(t *testing.T) {
-	r := newRig(t)
-	c := serve(t, r)
-	in, w := io.Pipe()
-	answers := make(chan LineResult)
-	go func() {
-		req, _ := http.NewRequest("POST", "http://moverisd/v1/sessions", in)
-		resp, err := c.http.Do(req)
-		if err != nil {
-			t.Error(err)
-			close(answers)
-			return
-		}
-		defer resp.Body.Close()
-		for dec := json.NewDecoder(resp.Body); ; {
-			var l LineResult
-			if dec.Decode(&l) != nil {
-				close(answers)
-				return
-			}
-			answers <- l
-		}
-	}()
-	for n := 1; n <= 3; n++ {
-		fmt.Fprintf(w, "{\"session_id\":\"s%d\"}\n", n)
-		select {
-		case l := <-answers:
-			if l.Line != n || l.Status != 201 {
-				t.Errorf("%+v", l)
-			}
-		case <-time.After(5 * time.Second):
-			t.Fatalf("no answer to line %d", n)
-		}
-	}
-	w.Close()
-	if _, more := <-answers; more {
-		t.Error("more answers than lines")
-	}
-}
-
-// A list that is too large ends with an answer that says so, and keeps what was done.
-func TestBulkTooLarge(t *testing.T) {
-	r := newRig(t)
-	in := io.MultiReader(strings.NewReader(`{"session_id":"a"}`+"\n"), strings.NewReader(strings.Repeat(strings.Repeat(" ", lineMax-2)+"\n", bulkMax/(lineMax-1)+1)))
-	w := httptestPost(r, "/v1/sessions", in)
-	got := lines[LineResult](t, w)
-	if len(got) != 2 || got[0].Status != 201 || got[1].Status != 413 {
 		t.Errorf("%+v", got)
 	}
 }

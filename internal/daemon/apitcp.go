@@ -70,7 +70,7 @@ func (d *daemon) serveTCP(failed chan<- error) {
 		cfg, _ := d.current()
 		return cfg.API.Token.Bytes()
 	}
-	d.tcp.srv = api.NewServer(d.api.Guarded(token), d.log)
+	d.tcp.srv = api.NewServer(d.api.Guarded(token), d.log, api.ConnectionsMax)
 	serve := d.tcp.srv.Serve
 	if d.tcp.certs != nil {
 		d.tcp.srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.apiCertificate}

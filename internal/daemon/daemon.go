@@ -237,7 +237,7 @@ func (d *daemon) startServers(webhookLn, apiLn net.Listener) <-chan error {
 		Prune: d.prune, Replay: d.replay, Meter: d.meter, Doctor: d.doctor,
 		Now: time.Now, Log: d.log})
 	d.webhookSrv = webhook.NewServer(d.handler, d.log, d.certs.get())
-	d.apiSrv = api.NewServer(d.api, d.log)
+	d.apiSrv = api.NewServer(d.api, d.log, api.ConnectionsMax)
 	d.inherited.useOnce(webhookName, d.webhookSrv)
 	d.inherited.useOnce(apiName, d.apiSrv)
 	webhookLn, apiLn = d.deliveries.watch(d.webhookSrv, webhookLn), d.calls.watch(d.apiSrv, apiLn)

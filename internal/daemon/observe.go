@@ -53,7 +53,7 @@ func (d *daemon) serveObserve(failed chan<- error) {
 		cfg, _ := d.current()
 		return cfg.API.Token.Bytes()
 	}
-	d.observe.srv = api.NewServer(d.api.Observer(token), d.log)
+	d.observe.srv = api.NewServer(d.api.Observer(token), d.log, api.ObserveConnectionsMax)
 	d.observe.srv.WriteTimeout = 30 * time.Second
 	d.log.Info("monitoring is served", "listen", d.observe.ln.Addr().String())
 	go func() { failed <- fmt.Errorf("serve monitoring: %w", d.observe.srv.Serve(d.observe.ln)) }()
