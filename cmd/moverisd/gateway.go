@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 
 	"github.com/moverisd/moverisd/internal/config"
@@ -19,7 +22,8 @@ without a change of code. Requests and answers pass unchanged, whether the daemo
 or not; their bodies are neither kept nor logged.
 
 It is a process of its own, without the store, and reads the API keys of the accounts
-and no other secret. A changed configuration takes a restart of it.
+and no other secret. A changed configuration takes a restart of it; SIGHUP ends it as
+SIGTERM does, and systemd starts it again.
 
 Exit codes: 78 configuration, 1 anything else.`,
 		Example: `  moverisd gateway
@@ -47,7 +51,9 @@ Exit codes: 78 configuration, 1 anything else.`,
 				return &exit{daemon.ExitCode(err), err}
 			}
 			log.Info("ready", "version", programVersion(), "listen", ln.Addr().String(), "socket", s.Socket, "accounts", len(s.Accounts))
-			return g.Serve(cmd.Context(), ln)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			return g.Serve(ctx, ln)
 		},
 	}
 }

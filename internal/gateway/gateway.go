@@ -16,6 +16,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type Gateway struct {
 	recorder *recorder
 	proxy    *httputil.ReverseProxy
 	log      *slog.Logger
+	stopping atomic.Bool // callers are told to come over another connection
 }
 
 // target is an account as it is looked for.
@@ -63,7 +65,7 @@ func New(s Settings) (*Gateway, error) {
 		g.targets = append(g.targets, target{a.Name, sha256.Sum256(a.APIKey), base})
 	}
 	g.proxy = &httputil.ReverseProxy{
-		Rewrite: rewrite, ModifyResponse: noteAnswer, ErrorHandler: g.failed, FlushInterval: -1, Transport: newTransport(),
+		Rewrite: rewrite, ModifyResponse: g.answered, ErrorHandler: g.failed, FlushInterval: -1, Transport: newTransport(),
 		ErrorLog: log.New(io.Discard, "", 0), // its lines hold addresses of callers
 	}
 	return g, nil
@@ -150,7 +152,11 @@ func rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-func noteAnswer(resp *http.Response) error {
+// answered notes an answer as it begins.
+func (g *Gateway) answered(resp *http.Response) error {
+	if g.stopping.Load() && resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Header.Set("Connection", "close")
+	}
 	if x := passageOf(resp.Request.Context()).exchange; x != nil {
 		x.answered(resp)
 	}

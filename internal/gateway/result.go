@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/json"
@@ -68,7 +69,10 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(r)
 	case "deflate":
-		r, err = zlib.NewReader(r)
+		// Some servers leave out the frame around it that the name stands for.
+		if r, err = zlib.NewReader(r); err != nil {
+			r, err = flate.NewReader(bytes.NewReader(body)), nil
+		}
 	default:
 		return nil, errPacked
 	}

@@ -18,7 +18,7 @@ const (
 	// drainTimeout is for checks under way at the end; the SDK waits for 30 seconds itself.
 	drainTimeout = 30 * time.Second
 	// countsEvery is how often the log is told what has passed, if anything has.
-	countsEvery = 5 * time.Minute
+	countsEvery = time.Minute
 )
 
 // Counts returns what has passed so far.
@@ -34,13 +34,20 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 		defer close(recorded)
 		g.recorder.run(recording)
 	}()
+	var open connections
 	srv := &http.Server{Handler: g, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerMax,
-		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
+		ConnState: open.changed, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	err := g.wait(ctx, failed)
+	g.stopping.Store(true)
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
+	if err == nil {
+		ln.Close()
+		<-failed // the server has told of all connections that it has accepted
+		open.finish(within)
+	}
 	if srv.Shutdown(within) != nil {
 		srv.Close()
 	}
