@@ -1,5 +1,10 @@
 package config
 
+import (
+	"bytes"
+	"encoding/base64"
+)
+
 func readForwards(top *section) []Forward {
 	names := make(map[string]string)
 	var forwards []Forward
@@ -19,13 +24,34 @@ func readForward(s *section, names map[string]string) Forward {
 			oneOf("expected", "settled", "reverified", "conflicted", "missing", "revived", "withdrawn")),
 	}
 	for _, it := range s.list("secrets", secretExample) {
-		f.Secrets = append(f.Secrets, s.resolve(it.node, it.sub))
+		secret := s.resolve(it.node, it.sub)
+		s.signingKey(it.node, it.sub, secret)
+		f.Secrets = append(f.Secrets, secret)
 	}
 	s.require("name", `"backend"`)
 	s.require("url", `"http://127.0.0.1:3000/moveris-results"`)
 	s.require("secrets", secretExample)
 	s.unique("name", f.Name, names)
 	return f
+}
+
+// signingKey judges a secret that begins as those of Standard Webhooks do: its rest is the key
+// in base64, with or without its padding.
+func (s *section) signingKey(n *node, sub string, secret Secret) {
+	text, found := bytes.CutPrefix(secret.value, []byte("whsec_"))
+	if !found {
+		return
+	}
+	key, err := base64.StdEncoding.DecodeString(string(text))
+	if err != nil {
+		key, err = base64.RawStdEncoding.DecodeString(string(text))
+	}
+	switch {
+	case err != nil || len(key) == 0:
+		s.failAt(n.at, sub, "%s begins with whsec_, but what follows is no key in base64: put the whole secret there, or one that begins otherwise", n.text)
+	case len(key) < secretMin && len(secret.value) >= secretMin:
+		s.warn(n.at, sub, "%s has a key of fewer than %d bytes, which can be guessed", n.text, secretMin)
+	}
 }
 
 func readAlerts(top *section) []Alert {

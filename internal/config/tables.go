@@ -11,10 +11,11 @@ import (
 // report is sorted by position at the end.
 func (r *reader) config(root *node) *Config {
 	top := r.section("", root)
+	webhook, api, observe := top.table("webhook"), top.table("api"), top.table("observe")
 	c := &Config{
-		Webhook:   readWebhook(top.table("webhook")),
-		API:       readAPI(top.table("api")),
-		Observe:   readObserve(top.table("observe")),
+		Webhook:   readWebhook(webhook),
+		API:       readAPI(api),
+		Observe:   readObserve(observe),
 		Store:     readStore(top.table("store")),
 		Poll:      readPoll(top.table("poll")),
 		Retention: readRetention(top.table("retention")),
@@ -25,6 +26,10 @@ func (r *reader) config(root *node) *Config {
 		Alerts:    readAlerts(top),
 	}
 	top.done()
+	// The page of [observe] takes the token to log in with.
+	if c.API.Listen == "" && c.Observe.Listen == "" && api.sound("listen") && observe.sound("listen") && api.has("token") {
+		api.warn(api.at("token"), "token", "has no effect without listen here or in [observe]")
+	}
 	return c
 }
 
@@ -72,7 +77,7 @@ func readAPI(s *section) API {
 	}
 	a.TLSCert, a.TLSKey = s.tls()
 	if a.Listen == "" && s.sound("listen") {
-		for _, key := range []string{"token", "tls_cert", "tls_key"} {
+		for _, key := range []string{"tls_cert", "tls_key"} {
 			if s.has(key) {
 				s.warn(s.at(key), key, "has no effect without listen")
 			}
