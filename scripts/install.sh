@@ -38,7 +38,7 @@ case "$prefix" in
   '' | /usr | /usr/local) lib=$prefix/lib units=$prefix/lib/systemd/system ;;
   *) lib=/etc units=/etc/systemd/system ;;
 esac
-names=(moverisd.service moverisd.socket moverisd-api.socket)
+names=(moverisd.service moverisd.socket moverisd-api.socket moverisd-gateway.service moverisd-gateway.socket)
 completions=("$prefix/share/bash-completion/completions/moverisd" "$prefix/share/zsh/site-functions/_moverisd"
   "$prefix/share/fish/vendor_completions.d/moverisd.fish")
 files=("$prefix/bin/moverisd" "${names[@]/#/$units/}" "$lib/sysusers.d/moverisd.conf" "$lib/tmpfiles.d/moverisd.conf"
@@ -120,6 +120,6 @@ if live; then
   systemd-tmpfiles --create "$lib/tmpfiles.d/moverisd.conf"
   systemctl daemon-reload
   # An upgrade; the socket units keep what arrives meanwhile.
-  systemctl try-restart moverisd.service
+  systemctl try-restart moverisd.service moverisd-gateway.service
 fi
 echo "moverisd is installed in $prefix/bin. README.md says how to configure and enable it."

@@ -1,174 +1,18 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # machine_root and dir are set by those who source it
-# The checks of scripts/test-systemd.sh, which sources it after machine.sh.
-
-hook=http://127.0.0.1:8480/api/moveris/webhook
-api=http://127.0.0.1:8490
-socket=/run/moverisd/moverisd.sock
-passed=0
-failed=0
-
-part() { printf '\n-- %s\n' "$1"; }
-
-# check WHAT COMMAND…: one promise, and the output of the command where it is broken.
-check() {
-  local what=$1
-  shift
-  if "$@" > "$dir/check.out" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok $what"
-    return
-  fi
-  failed=$((failed + 1))
-  echo "FAIL $what"
-  sed 's/^/    | /' "$dir/check.out" | tail -15
-}
-
-# is HAVE WANT, within NUMBER MAX, more NUMBER MIN, refused COMMAND…: for check.
-is() { [ "$1" = "$2" ] || { echo "it is \"$1\", not \"$2\""; return 1; }; }
-within() { echo "it is \"$1\", at most $2 is right"; [ -n "$1" ] && [ "$1" -le "$2" ]; }
-more() { echo "it is \"$1\", more than $2 is right"; [ -n "$1" ] && [ "$1" -gt "$2" ]; }
-refused() { if "$@"; then echo "it was not refused"; return 1; fi; }
-# says WORDS COMMAND…: whatever its exit code.
-says() {
-  local words=$1 text
-  shift
-  text=$("$@" 2>&1 || true)
-  echo "$text"
-  grep -qiE -- "$words" <<< "$text"
-}
-
-# eventually COMMAND…: within a minute.
-eventually() {
-  local _
-  for _ in $(seq 250); do
-    "$@" > "$dir/eventually.out" 2>&1 && return
-    sleep 0.2
-  done
-  cat "$dir/eventually.out"
-  return 1
-}
-
-property() { machine systemctl show -P "$1" "${2:-moverisd.service}"; }
-active() { is "$(property ActiveState)" active; }
-journal() { machine journalctl --no-pager -u moverisd.service "$@"; }
-# fresh PID: the daemon is up again, as another process.
-fresh() { active && [ "$(property MainPID)" != "$1" ]; }
-# signal NAME PID: kill is no program in so small a machine.
-signal() { machine sh -c "kill -$1 $2"; }
-# figure NAME: a number of the status.
-figure() { machine moverisd status -o json 2>/dev/null | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -1; }
-# reason CODE: the status names it.
-reason() { says "\"code\": *\"$1\"" machine moverisd status -o json; }
-
-# put PATH MODE OWNER: a file of the machine from standard input.
-put() {
-  cat > "$machine_root/$1"
-  machine chown "$3" "$1"
-  machine chmod "$2" "$1"
-}
-
-# configure [SED…]: the configuration, changed by sed's expressions.
-configure() {
-  local args=()
-  for expression in "$@"; do args+=(-e "$expression"); done
-  sed "${args[@]}" -e '' << 'TOML' | put /etc/moverisd/moverisd.toml 0640 root:moverisd
-[poll]
-schedule = "@every 1s"
-grace_period = "10s"
-backoff_min = "1s"
-[[account]]
-name = "production"
-base_url = "http://127.0.0.1:8490"
-api_key = "credential:moveris-api-key"
-requests_per_minute = 6000
-webhook_secrets = [
-  { label = "first", secret = "credential:moveris-webhook-mixed-30" },
-]
-TOML
-}
-
-random() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
-
-# prepare puts the simulated Moveris, users and secrets into the machine.
-prepare() {
-  local name
-  mkdir -p "$machine_root/root/test"
-  machine chmod 700 /root/test
-  cp "$dir"/0.0.1~test*/*.deb "$machine_root/root/test/"
-  cp "$dir/sim/moveris-sim" "$machine_root/usr/local/bin/"
-  machine useradd alice
-  machine useradd bob
-  for name in key first second third; do random | put "/root/test/$name" 0600 root:root; done
-  put /etc/systemd/system/moveris-sim.service 0644 root:root << UNIT
-[Service]
-ExecStart=/usr/local/bin/moveris-sim serve --api-key-file /root/test/key --rate -1
-UNIT
-  machine systemctl daemon-reload
-  machine systemctl start moveris-sim.service
-}
-
-# traffic NAME FLAGS…: sessions at Moveris, compared in the end; the report is $dir/NAME.json.
-traffic() {
-  local name=$1
-  shift
-  machine moveris-sim traffic --socket $socket --webhook-url $hook --secret-file /root/test/first --output json \
-    --lose 0 --delay 0 --duplicate 0 --reorder 0 --forge 0 --null 0 "$@" > "$dir/$name.json" 2> "$dir/$name.err"
-}
-
-# told NAME FIELD: a number of a report.
-told() { sed -n "s/.*\"$2\": *\([0-9]*\).*/\1/p" "$dir/$1.json" | head -1; }
-
-# complete NAME: every session is right, and whatever was sent was taken at the first try: the
-# rescued sessions are those whose webhook was lost on purpose. (There are no null verdicts in
-# the traffic: a second answer has to confirm them, which is a polled one.)
-complete() {
-  cat "$dir/$1.err" "$dir/$1.json"
-  grep -q '"accounted": true' "$dir/$1.json" && is "$(told "$1" wrong) $(told "$1" absent)" "0 0" &&
-    is "rescued $(told "$1" rescued)" "rescued $(told "$1" lost)"
-}
-
-# answered NAME: all deliveries were answered 204, forged ones 401. "none" is a refused or
-# broken connection, 503 is a delivery that has to be sent again.
-answered() {
-  local answers
-  answers=$(sed -n '/"answers"/,/}/p' "$dir/$1.json" | tr -d ' \n')
-  echo "$answers; $(told "$1" forged) forged"
-  ! grep -oE '"[a-z0-9]+":[0-9]+' <<< "$answers" | grep -qvE '^"(204|401)":' &&
-    is "$(grep -oE '"401":[0-9]+' <<< "$answers" | cut -d: -f2)" "$(told "$1" forged | sed 's/^0$//')"
-}
-
-# callers announces sessions one after the other, each over a connection of its own, until
-# $machine_root/root/test/stop is there; failures go into callers.err.
-callers() {
-  # shellcheck disable=SC2016 # the machine's shell expands it
-  machine sh -c 'rm -f /root/test/stop; : > /root/test/callers.err; n=0
-    while [ ! -e /root/test/stop ]; do
-      n=$((n + 1))
-      timeout 20 moverisd expect --grace 1h "$1-$n" >/dev/null 2>> /root/test/callers.err || echo "failed: $n" >> /root/test/callers.err
-      code=$(curl -s -m 20 -o /dev/null -w "%{http_code}" -X POST -H "Content-Type: application/json" -d x "$2")
-      [ "$code" = 401 ] || echo "failed: the listener answered $code" >> /root/test/callers.err
-      sleep 0.05
-    done; echo $n > /root/test/callers.count' callers "$1" $hook
-}
-
-stop_callers() {
-  touch "$machine_root/root/test/stop"
-  wait "$callers_pid" || true
-}
-
-no_caller_failed() {
-  cat "$machine_root/root/test/callers.err"
-  [ ! -s "$machine_root/root/test/callers.err" ] && [ "$(cat "$machine_root/root/test/callers.count")" -gt 10 ]
-}
+# shellcheck disable=SC2154,SC2034 # variables are set and used by systemd-helpers.sh and those who source it
+# The checks of scripts/test-systemd.sh, which sources it after systemd-helpers.sh.
 
 test_install() {
   check "the package installs" machine sh -c 'dpkg -i /root/test/*test1*.deb'
   check "the units verify cleanly" is "$(machine systemd-analyze verify /usr/lib/systemd/system/moverisd.service \
-    /usr/lib/systemd/system/moverisd.socket /usr/lib/systemd/system/moverisd-api.socket 2>&1)" ""
+    /usr/lib/systemd/system/moverisd.socket /usr/lib/systemd/system/moverisd-api.socket \
+    /usr/lib/systemd/system/moverisd-gateway.service /usr/lib/systemd/system/moverisd-gateway.socket 2>&1)" ""
   check "the exposure is at most 1.2" machine systemd-analyze security --offline=true --threshold=12 --no-pager \
     /usr/lib/systemd/system/moverisd.service
-  check "it is not enabled before it is configured" is "$(machine systemctl is-enabled moverisd.service moverisd.socket moverisd-api.socket 2>&1 | sort -u)" disabled
+  check "… that of the gateway at most 1.3" machine systemd-analyze security --offline=true --threshold=13 --no-pager \
+    /usr/lib/systemd/system/moverisd-gateway.service
+  check "it is not enabled before it is configured" is "$(machine systemctl is-enabled moverisd.service moverisd.socket moverisd-api.socket \
+    moverisd-gateway.service moverisd-gateway.socket 2>&1 | sort -u)" disabled
   check "it is not started" is "$(property ActiveState) $(property ActiveState moverisd.socket)" "inactive inactive"
   check "the user is a system user without a shell" says ':/var/lib/moverisd:/usr/sbin/nologin' machine getent passwd moverisd
   check "configuration root:moverisd 0640, credentials root 0700" is \
@@ -188,11 +32,21 @@ test_start() {
     "enabled enabled enabled active active active"
   check "READY came: the start waited for it" says 'Started|msg=ready' journal
   check "it took over systemd's sockets" is "$(machine sh -c 'ls -l /proc/'"$(property MainPID)"'/fd | grep -c socket:' | awk '{ print ($1 >= 3) }')" 1
+  check "it may keep as many connections open as its unit says" may_open
   check "the status line is for a person" says 'awaiting|session' property StatusText
   check "the store is 0600, its directory 0750, the socket 0660" is \
-    "$(machine stat -c '%U:%G %a' /var/lib/moverisd /var/lib/moverisd/moverisd.db /run/moverisd $socket | xargs)" \
+    "$(machine stat -c '%U:%G %a' /var/lib/moverisd /var/lib/moverisd/moverisd.db /run/moverisd "$socket" | xargs)" \
     "moverisd:moverisd 750 moverisd:moverisd 600 moverisd:moverisd 750 moverisd:moverisd 660"
   check "the journal has priorities, and no time twice" log_is_clean
+}
+
+# may_open: what the unit says, or what this machine has to give.
+# shellcheck disable=SC2016 # awk expands it
+may_open() {
+  local unit most
+  unit=$(property LimitNOFILE)
+  most=$(machine awk '/^Max open files/ { print $5 }' /proc/1/limits)
+  is "$(machine awk '/^Max open files/ { print $5 }' "/proc/$(property MainPID)/limits")" $((unit < most ? unit : most))
 }
 
 log_is_clean() {
@@ -217,7 +71,7 @@ test_users() {
   check "expect as a member of the group" machine runuser -u bob -- moverisd expect from-bob
   check "status as another user: unknown (3)" says 'exit code 3' status_of alice
   check "… with a clear text" says 'member of the group|give the file the group' status_of alice
-  check "another user cannot use the socket" says 'permission denied' machine runuser -u alice -- moverisd expect from-alice --socket $socket
+  check "another user cannot use the socket" says 'permission denied' machine runuser -u alice -- moverisd expect from-alice --socket "$socket"
 }
 
 test_kill() {
@@ -271,7 +125,7 @@ test_reload() {
 # switch_portal SECRET: deliveries are signed with another secret from now on.
 switch_portal() {
   printf '{"url":"%s","secret":"%s"}' "$hook" "$(cat "$machine_root/root/test/$1")" |
-    machine curl -sf -X PUT --data @- $api/_sim/webhook
+    machine curl -sf -X PUT --data @- "$api/_sim/webhook"
 }
 
 # used LABEL: a delivery was signed with its secret.
@@ -375,7 +229,7 @@ test_refused() {
   sleep 5
   check "… and it is not started again" failed_with 78
   machine systemctl start moverisd.socket
-  machine curl -s -m 2 -o /dev/null $hook
+  machine curl -s -m 2 -o /dev/null "$hook"
   check "a delivery that waits starts it, but not for ever: the socket closes" eventually is_failed moverisd.socket
   check "… after 60 starts" within "$(machine journalctl --no-pager -o cat --since -60s -u moverisd.service | grep -c '^Starting')" 70
   configure
@@ -434,8 +288,9 @@ test_secrets() {
 test_remove() {
   check "it is removed" machine dpkg -r moverisd
   check "… and stopped, with its sockets" is \
-    "$(machine systemctl is-active moverisd.service moverisd.socket moverisd-api.socket 2>/dev/null | sort -u)" inactive
-  check "… nobody listens any more" refused machine curl -s -m 2 $hook
+    "$(machine systemctl is-active moverisd.service moverisd.socket moverisd-api.socket \
+      moverisd-gateway.service moverisd-gateway.socket 2>/dev/null | sort -u)" inactive
+  check "… nobody listens any more" refused machine sh -c "curl -s -m 2 $hook || curl -s -m 2 $gateway"
   check "… its data and its configuration are kept" machine test -s /var/lib/moverisd/moverisd.db -a -s /etc/moverisd/moverisd.toml
   check "installed again it has its data" machine sh -c 'dpkg -i /root/test/*test2*.deb && systemctl start moverisd.service'
   check "… all of it" more "$(figure settled)" 4000

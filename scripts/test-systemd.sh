@@ -10,7 +10,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 . scripts/machine.sh
+. scripts/systemd-helpers.sh
 . scripts/systemd-checks.sh
+. scripts/systemd-gateway.sh
 
 keep=
 case "${1:-}" in
@@ -48,12 +50,16 @@ part "deliveries and polls"
 test_traffic
 part "who may ask"
 test_users
+part "the gateway"
+test_gateway
 part "killed and hung"
 test_kill
 part "reload"
 test_reload
 part "rotation of secrets"
 test_rotation
+part "a secret of a forward"
+test_forward_secret
 part "restarts under load"
 test_restarts
 part "upgrade under load"

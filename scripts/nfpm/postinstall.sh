@@ -31,7 +31,7 @@ if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   if [ -n "$upgrade" ]; then
     # The socket units keep what arrives meanwhile.
-    systemctl try-restart moverisd.service
+    systemctl try-restart moverisd.service moverisd-gateway.service
   fi
 fi
 

@@ -7,7 +7,7 @@ case "$1" in
   remove | 0)
     if [ -d /run/systemd/system ]; then
       # The sockets in the same breath, or the next delivery would start the service again.
-      systemctl disable --now moverisd.socket moverisd-api.socket moverisd.service
+      systemctl disable --now moverisd.socket moverisd-api.socket moverisd-gateway.socket moverisd.service moverisd-gateway.service
     fi
     ;;
 esac
