@@ -42,8 +42,8 @@ Examples:
 
   moveris-sim serve --api-key sk-sim
   moveris-sim serve --api-key-file key --fault hang:0.1,status-503:0.3
-  curl -X PUT --data 'retry-after=year9999' http://127.0.0.1:8490/_sim/faults
-  curl 'http://127.0.0.1:8490/_sim/stats?window=60s'
+  curl -X PUT --data 'retry-after=year9999' http://127.0.0.1:8491/_sim/faults
+  curl 'http://127.0.0.1:8491/_sim/stats?window=60s'
 
 Flags:
 `
@@ -63,7 +63,7 @@ type serveFlags struct {
 }
 
 func (f *serveFlags) bind(fs *flag.FlagSet) {
-	fs.StringVar(&f.listen, "listen", "127.0.0.1:8490", "loopback `address` to listen on; port 0 picks one")
+	fs.StringVar(&f.listen, "listen", "127.0.0.1:8491", "loopback `address` to listen on; port 0 picks one")
 	f.key.bind(fs, "api-key", "the key that X-API-Key must hold", true)
 	fs.StringVar(&f.webhookURL, "webhook-url", "", "loopback `URL` for deliveries; traffic can set it too")
 	f.secret.bind(fs, "secret", "the webhook secret", false)

@@ -63,7 +63,7 @@ func (c *trafficConfig) bind(fs *flag.FlagSet) {
 	fs.IntVar(&c.sessions, "sessions", 300, "`number` of sessions")
 	fs.DurationVar(&c.duration, "duration", 30*time.Second, "time in which they begin")
 	fs.Uint64Var(&c.seed, "seed", 0, "repeats the decisions of a run; 0 picks one and prints it")
-	fs.StringVar(&c.api, "api", "http://127.0.0.1:8490", "`URL` of the running moveris-sim serve")
+	fs.StringVar(&c.api, "api", "http://127.0.0.1:8491", "`URL` of the running moveris-sim serve")
 	fs.StringVar(&c.socket, "socket", "/run/moverisd/moverisd.sock", "moverisd's `socket`")
 	fs.StringVar(&c.account, "account", "", "moverisd's `account`, if it has several")
 	fs.StringVar(&c.webhookURL, "webhook-url", "", "moverisd's webhook `URL`; left out, the one serve has")
@@ -105,7 +105,7 @@ func (c *trafficConfig) check() error {
 	case c.socket == "":
 		return errors.New("--socket is needed")
 	case err != nil || u.Host == "":
-		return errors.New("--api must be a URL such as http://127.0.0.1:8490")
+		return errors.New("--api must be a URL such as http://127.0.0.1:8491")
 	case c.output != "text" && c.output != "json":
 		return errors.New("--output is text or json")
 	}

@@ -25,7 +25,7 @@ func Listen(addr string, expired bool) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	if !isLoopback(host) {
-		return nil, fmt.Errorf("listen on %q: only loopback addresses are allowed, such as 127.0.0.1:8490", addr)
+		return nil, fmt.Errorf("listen on %q: only loopback addresses are allowed, such as 127.0.0.1:8491", addr)
 	}
 	var cert tls.Certificate
 	if expired {
