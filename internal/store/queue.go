@@ -47,6 +47,7 @@ type queue struct {
 	commits    atomic.Int64 // number of commits, for tests and metrics
 	lastCommit atomic.Int64 // Unix milliseconds
 	slow       atomic.Bool  // the last commit took longer than slowCommit
+	restart    atomic.Bool  // the log is to be begun anew, see runCheckpoints
 	broken     chan struct{}
 	ended      chan struct{} // closed when the writer goroutine has ended
 	checkpoint chan struct{} // holds a token while there is something to write back
@@ -161,6 +162,9 @@ func (q *queue) run() {
 		if b == nil {
 			<-q.wake
 			continue
+		}
+		if q.restart.Swap(false) && q.failure() == nil {
+			q.finishLog()
 		}
 		q.commit(b)
 	}
