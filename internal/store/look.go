@@ -15,25 +15,33 @@ const (
 	// lookRows are read at a time, a few milliseconds: no reader may keep the log from being
 	// written back for long.
 	lookRows = 2000
-	// lookShare is the part of the time that looking takes: one in ten.
-	lookShare = 10
+	// lookShare is the part of the time that looking takes: one in ten; and one in two for what
+	// every delivery needs, the ids and the rows. After a start they may not be in memory, and
+	// each page that has to come from the disk costs a delivery as much as all else.
+	lookShare     = 10
+	lookShareSoon = 2
 )
 
-// lookSQL reads what lies behind a key, a page of it in one query, and returns the last key. All
-// of a row is read, not its key alone. The ids come first: deliveries need them at once, and
-// after a start none of them is in memory.
-func lookSQL() []string {
-	table := func(name, key, last string) string {
-		return fmt.Sprintf(`SELECT max(%[2]s), max(%[3]s) FROM (SELECT %[2]s, %[3]s FROM %[1]s WHERE %[2]s > ? ORDER BY %[2]s LIMIT %[4]d)`,
-			name, key, last, lookRows)
+// walk is a table or an index that is looked over.
+type walk struct {
+	query string // reads what lies behind a key, and returns the last key
+	first any    // a key before all others
+	share time.Duration
+}
+
+// walks are in the order in which they are taken. All of a row is read, not its key alone.
+func walks() []walk {
+	table := func(name, key, last string, share time.Duration) walk {
+		return walk{fmt.Sprintf(`SELECT max(%[2]s), max(%[3]s) FROM (SELECT %[2]s, %[3]s FROM %[1]s WHERE %[2]s > ? ORDER BY %[2]s LIMIT %[4]d)`,
+			name, key, last, lookRows), int64(-1 << 62), share}
 	}
-	return []string{
-		fmt.Sprintf(`SELECT max(session_id), 0 FROM (SELECT session_id FROM sessions INDEXED BY sessions_by_id
-			WHERE session_id > ? ORDER BY session_id LIMIT %d)`, lookRows),
-		table("sessions", "id", "metadata"),
-		table("events", "seq", "conflict"),
-		table("records", "id", "body"),
-		table("loose_deliveries", "id", "body"),
+	return []walk{
+		{fmt.Sprintf(`SELECT max(session_id), 0 FROM (SELECT session_id FROM sessions INDEXED BY sessions_by_id
+			WHERE session_id > ? ORDER BY session_id LIMIT %d)`, lookRows), "", lookShareSoon},
+		table("sessions", "id", "metadata", lookShareSoon),
+		table("events", "seq", "conflict", lookShare),
+		table("records", "id", "body", lookShare),
+		table("loose_deliveries", "id", "body", lookShare),
 	}
 }
 
@@ -41,15 +49,11 @@ func lookSQL() []string {
 // the work. A page that cannot be read breaks the store as it would when a delivery met it. It
 // ends when all is read, or with ctx.
 func (s *Store) look(ctx context.Context) error {
-	for i, query := range lookSQL() {
-		var last any = int64(-1 << 62)
-		if i == 0 {
-			last = "" // ids are text or blobs; blobs come last
-		}
-		for last != nil {
+	for _, w := range walks() {
+		for last := w.first; last != nil; {
 			start := time.Now()
 			var found, content any
-			if err := s.reader.QueryRowContext(ctx, query, last).Scan(&found, &content); err != nil {
+			if err := s.reader.QueryRowContext(ctx, w.query, last).Scan(&found, &content); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
@@ -58,7 +62,7 @@ func (s *Store) look(ctx context.Context) error {
 			}
 			last = found
 			select {
-			case <-time.After(time.Since(start) * (lookShare - 1)):
+			case <-time.After(time.Since(start) * (w.share - 1)):
 			case <-ctx.Done():
 				return ctx.Err()
 			}

@@ -133,15 +133,12 @@ func TestLookReadsEveryRow(t *testing.T) {
 	s, err := OpenReadOnly(ctx(), path)
 	must(t, err)
 	defer s.Close()
-	for i, query := range lookSQL() {
-		var last any = int64(-1 << 62)
-		if i == 0 {
-			last = ""
-		}
+	for i, w := range walks() {
+		last := w.first
 		steps := 0
 		for {
 			var next, content any
-			must(t, s.reader.QueryRow(query, last).Scan(&next, &content))
+			must(t, s.reader.QueryRow(w.query, last).Scan(&next, &content))
 			if next == nil {
 				break
 			}
