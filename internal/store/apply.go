@@ -186,7 +186,7 @@ func (t *txn) announce(r *row, s *verdict.Session, recs []record, changes []verd
 		seq := t.q.nextEvent
 		t.q.nextEvent++
 		t.events = true
-		if err := t.insert("events", "seq, at_ms, account, session_id, change, state, outcome, first_by, conflict", seq, millis(now), r.account, packID(r.sessionID),
+		if err := t.insert("events", "seq, at_ms, account, session_id, change, state, outcome, first_by, conflict", seq, millis(now), r.account, r.key,
 			code(verdict.Changes(), c), r.state, null(r.outcome), null(r.firstBy), s.Conflict); err != nil {
 			return err
 		}

@@ -82,23 +82,29 @@ func packID(id string) any {
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return id
 	}
-	var digits [32]byte
-	n := 0
-	for i := 0; i < len(id); i++ {
-		switch c := id[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'f':
-			digits[n] = c
-			n++
-		default:
+	packed := make([]byte, 0, 16)
+	for i := 0; i < len(id); i += 2 {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			i++
+		}
+		high, low := nibble(id[i]), nibble(id[i+1])
+		if high > 15 || low > 15 {
 			return id
 		}
-	}
-	packed := make([]byte, 16)
-	if _, err := hex.Decode(packed, digits[:]); err != nil {
-		return id
+		packed = append(packed, high<<4|low)
 	}
 	return packed
+}
+
+// nibble is the value of a lower-case hexadecimal digit, or more than 15.
+func nibble(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
 }
 
 // unpackID is the inverse of packID.

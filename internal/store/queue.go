@@ -40,6 +40,7 @@ type queue struct {
 	// Owned by the writer goroutine.
 	stmts      map[string]*sql.Stmt // for what reads rows
 	statements statements           // for all else
+	labels     map[labelKey]int64   // when they were last written to have been used
 	nextRecord int64
 	nextSess   int64
 	nextEvent  int64
@@ -57,8 +58,8 @@ type queue struct {
 
 func startQueue(ctx context.Context, s *Store, conn *sql.Conn) (*queue, error) {
 	q := &queue{s: s, conn: conn, wake: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
-		statements: newStatements(),
-		broken:     make(chan struct{}), ended: make(chan struct{}),
+		statements: newStatements(), labels: map[labelKey]int64{},
+		broken: make(chan struct{}), ended: make(chan struct{}),
 		checkpoint: make(chan struct{}, 1), checkpointed: make(chan struct{})}
 	for table, next := range map[string]*int64{
 		"SELECT coalesce(max(id), 0) + 1 FROM records": &q.nextRecord,

@@ -16,6 +16,7 @@ type row struct {
 	account   int64
 	name      string // of the account
 	sessionID string
+	key       any // the session id as it is stored
 
 	state        int64
 	outcome      int64
@@ -39,28 +40,27 @@ const rowColumns = `id, account, session_id, state, coalesce(outcome, 0), coales
 
 func (s *Store) scanRow(from scanner) (*row, error) {
 	var r row
-	var id any
-	err := from.Scan(&r.id, &r.account, &id, &r.state, &r.outcome, &r.firstBy, &r.flags, &r.head,
+	err := from.Scan(&r.id, &r.account, &r.key, &r.state, &r.outcome, &r.firstBy, &r.flags, &r.head,
 		&r.lastObserved, &r.graceUntil, &r.nextPoll, &r.asked, &r.attempts, &r.answered,
 		&r.route, &r.jobID, &r.metadata)
 	if err != nil {
 		return nil, err
 	}
 	r.name = s.accounts.text(r.account)
-	r.sessionID, err = unpackID(id)
+	r.sessionID, err = unpackID(r.key)
 	return &r, err
 }
 
 // find reads the row of a session, or returns a new one. It writes nothing: an operation
 // may still be refused.
 func (t *txn) find(account, id string) (*row, error) {
-	fresh := &row{account: t.knownAccount(account), name: account, sessionID: id}
+	fresh := &row{account: t.knownAccount(account), name: account, sessionID: id, key: packID(id)}
 	if fresh.account == 0 {
 		return fresh, nil
 	}
 	// The index alone answers the first question, and for a new session there is no second.
 	var number int64
-	err := t.lookup("SELECT id FROM sessions WHERE session_id = ? AND account = ?", packID(id), fresh.account).Scan(&number)
+	err := t.lookup("SELECT id FROM sessions WHERE session_id = ? AND account = ?", fresh.key, fresh.account).Scan(&number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fresh, nil
 	}
@@ -95,7 +95,7 @@ func (t *txn) save(r *row) error {
 	}
 	r.id = t.q.nextSess
 	t.q.nextSess++
-	return t.insert("sessions", rowInsert, r.id, r.account, packID(r.sessionID), r.state, null(r.outcome), null(r.firstBy), r.flags,
+	return t.insert("sessions", rowInsert, r.id, r.account, r.key, r.state, null(r.outcome), null(r.firstBy), r.flags,
 		r.head, r.lastObserved, null(r.graceUntil), null(r.nextPoll), r.asked, null(r.attempts), null(r.answered),
 		null(r.route), nullText(r.jobID), nullText(r.metadata))
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/verdict"
@@ -28,6 +29,10 @@ type txn struct {
 
 	firstRecord, firstSess, firstEvent int64 // to go back to after a rollback
 }
+
+// labelGrain is how exact the time is at which a secret was last used: no commit needs to write
+// that page for a later millisecond.
+const labelGrain = time.Second
 
 type figureKey struct {
 	slot   int64
@@ -65,6 +70,10 @@ func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
 func (t *txn) flush() error {
 	t.takeRejected()
 	for k, ms := range t.labels {
+		if ms-t.q.labels[k] < labelGrain.Milliseconds() {
+			delete(t.labels, k)
+			continue
+		}
 		if err := t.exec(`INSERT INTO label_stats VALUES (?, ?, ?)
 			ON CONFLICT DO UPDATE SET last_used_ms = max(last_used_ms, excluded.last_used_ms)`,
 			k.account, k.label, ms); err != nil {
@@ -95,6 +104,7 @@ func (t *txn) flush() error {
 // committed tells the rest of the process what the transaction has changed.
 func (t *txn) committed() {
 	s := t.q.s
+	maps.Copy(t.q.labels, t.labels)
 	s.accounts.learn(t.newAccounts)
 	s.names.learn(t.newNames)
 	s.forwards.learn(t.newForwards)
