@@ -14,7 +14,7 @@ import (
 const slowCommit = 500 * time.Millisecond
 
 // yields is how often the writer lets others run before it takes a batch; what they wake is ready
-// by the next time. Batches get a tenth larger for it.
+// by the next time.
 const yields = 3
 
 // operation is one use case inside a transaction. It must be able to run again after a
