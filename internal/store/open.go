@@ -28,10 +28,10 @@ const (
 	// openTimeout bounds what is done before the store serves.
 	openTimeout = 10 * time.Minute
 	// walLimit is the size the write-ahead log is cut back to, in bytes.
-	walLimit = 64 << 20
+	walLimit = 128 << 20
 	// checkpointPages is after how many pages of the write-ahead log the writer itself
-	// checkpoints, should the one beside it not keep up (64 MiB of 4 KiB pages).
-	checkpointPages = 16384
+	// checkpoints, should the one beside it not keep up (128 MiB of 4 KiB pages).
+	checkpointPages = 32768
 )
 
 // Options say how to open a store.
