@@ -56,7 +56,7 @@ func dsn(path string, readOnly bool) string {
 	if readOnly {
 		q.Set("_query_only", "1")
 		q.Set("_txlock", "deferred")
-		q.Set("_pragma", "cache_size(-2000)")
+		q.Set("_pragma", "cache_size(-1000)")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
