@@ -3,8 +3,10 @@
 # make it, and a large store beside a small one. Prints a table of loads and one of ratios;
 # --json FILE writes every figure of every round.
 #
-#   scripts/bench.sh [--rounds 5] [--length 2s] [--large 1000000] [--keep DIR] [--parts load,open,overdue,size] [--json FILE]
+#   scripts/bench.sh [--rounds 5] [--length 2s] [--large 1000000] [--keep DIR] [--parts load,open,overdue,size]
+#                    [--json FILE] [--profile FILE]
 #
+# --profile writes a profile of moverisd's listener and store under load, for "go tool pprof".
 # All that is compared runs in turns, on loopback, with the load generator on the same
 # processors. --large 10000000 needs 8 GB of disk and about ten minutes to fill the store; with
 # --keep it is filled once. A bound that is missed is said, and is no failure: machines differ.
@@ -15,14 +17,14 @@ cd "$(dirname "$0")/.."
 args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-    --rounds | --length | --connections | --small | --large | --keep | --parts | --json)
+    --rounds | --length | --connections | --small | --large | --keep | --parts | --json | --profile)
       [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 64; }
       case "$1" in
-        --keep | --json) args+=("-${1#--}=$(realpath -m "$2")") ;;
+        --keep | --json | --profile) args+=("-${1#--}=$(realpath -m "$2")") ;;
         *) args+=("-${1#--}=$2") ;;
       esac
       shift 2 ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
   esac
 done
 

@@ -29,6 +29,7 @@ type lab struct {
 	self     string
 	addr     string
 	api      string // the simulated Moveris, if one runs
+	profile  string // for the twin "store"
 	log      *os.File
 }
 
@@ -70,6 +71,9 @@ func (l *lab) start(kind, storeDir string, prefix ...string) (*server, error) {
 	if kind != "moverisd" {
 		cmd := exec.Command(l.self, "-kind", kind, "-listen", l.addr, "-secret", filepath.Join(l.dir, "secret"), "-store", filepath.Join(storeDir, "twin.db"))
 		cmd.Args[0] = "twin"
+		if kind == "store" {
+			cmd.Args = append(cmd.Args, "-cpuprofile", l.profile)
+		}
 		s := &server{cmd: cmd}
 		return s, l.run(s, l.listening)
 	}

@@ -25,6 +25,7 @@ type bench struct {
 	large       int
 	keep        string // directory for the large store, to be used again
 	parts       string
+	profile     string // file for a profile of the listener with the store
 
 	lab    *lab
 	report *benchReport
@@ -43,6 +44,7 @@ func benchMain() {
 	fs.IntVar(&b.large, "large", 1_000_000, "sessions in the large store")
 	fs.StringVar(&b.keep, "keep", "", "`directory` in which the large store is kept and found again")
 	fs.StringVar(&b.parts, "parts", "load,open,overdue,size", "what to measure")
+	fs.StringVar(&b.profile, "profile", "", "`file` for a profile of a delivery, at 64 connections")
 	_ = fs.Parse(os.Args[1:]) // it exits
 	for c := range strings.SplitSeq(connections, ",") {
 		n, err := strconv.Atoi(c)
@@ -89,6 +91,20 @@ func (b *bench) run(dir string) (err error) {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
+	return b.profiled()
+}
+
+// profiled writes a profile of moverisd's listener and store.
+func (b *bench) profiled() error {
+	if b.profile == "" {
+		return nil
+	}
+	progress("profile: 64 connections")
+	b.lab.profile = b.profile
+	if _, err := b.fresh("store", "--connections", "64"); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	b.report.Notes = append(b.report.Notes, "where the time of a delivery goes: go tool pprof -top -cum "+b.profile)
 	return nil
 }
 
