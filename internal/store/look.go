@@ -20,6 +20,10 @@ const (
 	// each page that has to come from the disk costs a delivery as much as all else.
 	lookShare     = 10
 	lookShareSoon = 2
+	// lookBusy is how many operations wait for a commit where the store has enough to do, and
+	// lookYield how much smaller the part is then.
+	lookBusy  = 8
+	lookYield = 20
 )
 
 // walk is a table or an index that is looked over.
@@ -62,13 +66,22 @@ func (s *Store) look(ctx context.Context) error {
 			}
 			last = found
 			select {
-			case <-time.After(time.Since(start) * (w.share - 1)):
+			case <-time.After(lookPause(time.Since(start), w.share, s.queue.depth())):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
 	}
 	return nil
+}
+
+// lookPause is how long to rest after a page of a walk, by how long that took and how many
+// operations wait for a commit.
+func lookPause(took, share time.Duration, waiting int) time.Duration {
+	if waiting >= lookBusy {
+		share *= lookYield
+	}
+	return took * (share - 1)
 }
 
 // lookBeside runs look until it is through or the store is closed.

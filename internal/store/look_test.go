@@ -127,6 +127,19 @@ func totalsOf(t *testing.T, s *Store) Totals {
 	return out
 }
 
+// Looking takes its part of the time, and next to nothing of it while deliveries wait.
+func TestLookGivesWay(t *testing.T) {
+	for _, c := range []struct {
+		share   time.Duration
+		waiting int
+		want    time.Duration
+	}{{2, 0, 3 * time.Millisecond}, {10, lookBusy - 1, 27 * time.Millisecond}, {2, lookBusy, 117 * time.Millisecond}, {10, 60, 597 * time.Millisecond}} {
+		if got := lookPause(3*time.Millisecond, c.share, c.waiting); got != c.want {
+			t.Errorf("one part in %d, %d waiting: %s, want %s", c.share, c.waiting, got, c.want)
+		}
+	}
+}
+
 // TestLookReadsEveryRow holds the walk against the tables: it ends at their last keys.
 func TestLookReadsEveryRow(t *testing.T) {
 	path := larger(t)
