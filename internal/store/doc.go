@@ -30,10 +30,11 @@
 //
 // What did not, tried and measured: inserting several rows with one statement (a tenth of
 // an insert, for a batch of 32); a wait of 0.1 to 0.25 ms for more deliveries (no more than
-// yielding); GOMAXPROCS one or two above the processors (less, on two of them); GOGC=200 and 400
-// (within the noise, for 3 and 12 MB more). An index that is filled later, from ids held in memory
-// meanwhile, was not tried: it would save most of a commit's pages, and the unique key, which
-// makes a repeated delivery harmless, would become an if.
+// yielding); GOMAXPROCS one or two above the processors (less, on two of them); GOGC=400 (6 %
+// more, for 12 MB); pages of 8 KiB (less, and half as much again to write). An index that is
+// filled later, from ids held in memory meanwhile, was not tried: it would save most of a
+// commit's pages, and the unique key, which makes a repeated delivery harmless, would become
+// an if.
 //
 // # Reading
 //
@@ -46,7 +47,8 @@
 // the next commit would succeed all the same. The store therefore refuses everything
 // after such an error and closes [Store.Broken]; the daemon exits. A full disk is
 // different: the transaction is rolled back, the caller gets [ErrFull], and the next try
-// may succeed.
+// may succeed. Damage is looked for at the start: before anything is served while the file is
+// small, beside the work when it is not (look.go).
 //
 // # Space
 //
