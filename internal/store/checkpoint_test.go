@@ -46,9 +46,9 @@ func TestLogIsBegunAnew(t *testing.T) {
 		}
 		longest = max(longest, f.Disk().WALBytes)
 	}
-	// On a slow machine the load may pause after all, and the log begin anew by itself: shorter is
-	// never wrong.
-	if longest >= checkpointPages*4096 {
+	// On a slow machine the load may pause after all, and the log begin anew by itself: how long it
+	// was at least says only that it was looked at.
+	if longest >= checkpointPages*4096 || longest < 1<<20 {
 		t.Errorf("the log was %d MiB long, with %d MiB written", longest>>20, count*each>>20)
 	}
 }
