@@ -142,7 +142,7 @@ func faultSoak(t *testing.T) string {
 	if p.over() {
 		t.Fatalf("the daemon ended: %v\n%s", p.cmd.ProcessState, p.text())
 	}
-	if late.rss > early.rss*13/10 || late.fds > early.fds+20 || late.threads > early.threads+8 || late.wal > 128<<20 {
+	if late.rss > early.rss*13/10 || late.fds > early.fds+20 || late.threads > early.threads+8 || late.wal > 64<<20 {
 		t.Errorf("not flat: %+v in the first half, %+v in the second", early, late)
 	}
 	v.stop()
