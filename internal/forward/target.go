@@ -81,7 +81,10 @@ func (t *target) run() {
 	t.recall()
 	for {
 		changed := t.f.Store.OutboxChanged()
-		wait := t.step()
+		wait, hungry := t.step()
+		if !hungry {
+			changed = nil // a target that is paused is not woken by each delivery
+		}
 		select {
 		case <-t.end:
 			return
@@ -119,34 +122,34 @@ func (t *target) recall() {
 }
 
 // step sends one event if there is one to be sent now, and says how long to wait for the next
-// step: 0 for not at all.
-func (t *target) step() time.Duration {
+// step, 0 for not at all, and whether one more event in the outbox would be reason enough for it.
+func (t *target) step() (wait time.Duration, hungry bool) {
 	now := t.f.Now()
 	t.mu.Lock()
 	h, room := t.health, t.room()
 	enabled, idle := t.enabled, len(t.busy) == 0
 	t.mu.Unlock()
 	if !enabled {
-		return forever
+		return forever, false
 	}
 	if wait := h.until.Sub(now); wait > 0 {
 		if idle && h.failures >= attemptsMin && t.giveUp(h, now) {
-			return time.Millisecond
+			return time.Millisecond, false
 		}
-		return wait
+		return wait, false
 	}
 	if !room {
-		return forever
+		return forever, false
 	}
 	if len(t.ready) == 0 {
 		if wait := t.claim(h, now); len(t.ready) == 0 {
-			return wait
+			return wait, true
 		}
 	}
 	turn := t.ready[0]
 	t.ready = t.ready[1:]
 	t.launch(turn)
-	return 0
+	return 0, false
 }
 
 // room reports whether one more attempt may begin; the lock is held.
@@ -179,7 +182,7 @@ func (t *target) claim(h health, now time.Time) time.Duration {
 		}
 	}
 	if len(t.ready) < claimMax && (h.failures < steady || len(due) == 0) {
-		found, err := t.f.Store.UnpackOutbox(t.f.ctx, claimMax)
+		found, err := t.f.Store.UnpackOutbox(t.f.ctx)
 		switch {
 		case err != nil:
 			t.f.Log.Error("the outbox cannot be unpacked", "forward", t.name, "err", err)
@@ -291,7 +294,7 @@ func (t *target) giveUp(h health, now time.Time) bool {
 		return next != 0
 	}
 	t.f.Log.Warn("events are given up, they are dead letters now", "forward", t.name, "count", n)
-	more, err := t.f.Store.UnpackOutbox(t.f.ctx, claimMax)
+	more, err := t.f.Store.UnpackOutbox(t.f.ctx)
 	if err != nil {
 		t.f.Log.Error("the outbox cannot be unpacked", "forward", t.name, "err", err)
 	}

@@ -161,13 +161,13 @@ func (t *txn) grow(k *known, add []record, now time.Time,
 	if hasNew(out.Changes, verdict.ChangeConflicted) {
 		r.flag(flagConflictAcked, false)
 	}
-	if err := t.save(r); err != nil {
+	if err := t.announce(r, all, out.Changes, now); err != nil {
 		return out, err
 	}
 	t.recount(totals, r.totals())
 	t.retally(k.before, after)
 	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
-	return out, t.announce(r, after, all, out.Changes, now)
+	return out, nil
 }
 
 func hasNew(changes []verdict.Change, c verdict.Change) bool {
@@ -179,21 +179,27 @@ func hasNew(changes []verdict.Change, c verdict.Change) bool {
 	return false
 }
 
-// announce writes an event for each change, and puts it into the outbox of the forwards that
-// want it. recs are all records of the session.
-func (t *txn) announce(r *row, s *verdict.Session, recs []record, changes []verdict.Change, now time.Time) error {
+// announce writes the row of a session, and an event for each change, which it puts into the
+// outbox of the forwards that want it. recs are all records of the session.
+func (t *txn) announce(r *row, recs []record, changes []verdict.Change, now time.Time) error {
+	forwarding := t.q.s.forwarding.Load()
+	for i, c := range changes {
+		if len(forwarding.wanted(c)) > 0 {
+			r.outboxSeq = t.q.nextEvent + int64(i)
+		}
+	}
+	if err := t.save(r); err != nil {
+		return err
+	}
 	for _, c := range changes {
-		seq := t.q.nextEvent
+		seq, change := t.q.nextEvent, code(verdict.Changes(), c)
 		t.q.nextEvent++
 		t.events = true
 		if err := t.insert("events", "seq, at_ms, account, session_id, change, state, outcome, first_by, conflict", seq, millis(now), r.account, r.key,
-			code(verdict.Changes(), c), r.state, null(r.outcome), null(r.firstBy), s.Conflict); err != nil {
+			change, r.state, null(r.outcome), null(r.firstBy), r.flags&flagConflict != 0); err != nil {
 			return err
 		}
-		e := Event{Seq: seq, At: whole(now), Account: r.name, SessionID: r.sessionID, Change: c,
-			State:   verdict.State(text(verdict.States(), r.state)),
-			Outcome: s.Outcome, FirstBy: s.FirstBy, Conflict: s.Conflict}
-		if err := t.forwardEvent(e, r, s, recs); err != nil {
+		if err := t.forwardEvent(forwarding, seq, c, r, recs, now); err != nil {
 			return err
 		}
 	}

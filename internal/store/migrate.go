@@ -13,7 +13,7 @@ import (
 var schemaFiles embed.FS
 
 // SchemaVersion is the schema this version reads and writes.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // migrate brings the database to SchemaVersion, one transaction for each step, so that
 // a kill at any point leaves an older but whole schema.

@@ -18,13 +18,18 @@ type Forward struct {
 // Forwarding is what fills the outbox: for each event the forwards that want its change.
 type Forwarding struct {
 	Forwards []Forward
-	// Render makes the JSON that is sent about an event, from the session as it is then. It
-	// runs inside the transaction, must not block, and begins its object with "type".
+	// Render makes the JSON that is sent about an event, from the session as it was then. It
+	// runs once for an event, when its turn comes near, inside a transaction: it must not
+	// block. Its object begins with "type", and its metadata are null: they are put in later.
+	// It is needed also where Forwards is empty, for what was written before.
 	Render func(store string, e Event, v View) []byte
 }
 
-// wanted are the names of the forwards that want a change.
+// wanted are the names of the forwards that want a change; f may be nil.
 func (f *Forwarding) wanted(c verdict.Change) []string {
+	if f == nil {
+		return nil
+	}
 	var names []string
 	for _, w := range f.Forwards {
 		if slices.Contains(w.Changes, c) {
@@ -105,14 +110,14 @@ func (t *txn) forward(name string) (int64, error) {
 }
 
 // forwardEvent notes an event for the outbox of each forward that wants its change.
-func (t *txn) forwardEvent(e Event, r *row, s *verdict.Session, recs []record) error {
-	f := t.q.s.forwarding.Load()
-	if f == nil {
+func (t *txn) forwardEvent(f *Forwarding, seq int64, c verdict.Change, r *row, recs []record, now time.Time) error {
+	names := f.wanted(c)
+	if len(names) == 0 {
 		return nil
 	}
-	out := packed{seq: e.Seq, at: millis(e.At), account: r.account, session: r.id, sessionID: r.sessionID,
-		change: code(verdict.Changes(), e.Change), metadata: r.metadata != ""}
-	for _, name := range f.wanted(e.Change) {
+	out := packed{seq: seq, at: millis(now), account: r.account, session: r.id, sessionID: r.sessionID,
+		change: code(verdict.Changes(), c), metadata: r.metadata != "", then: momentOf(r, recs)}
+	for _, name := range names {
 		id, err := t.forward(name)
 		if err != nil {
 			return err
@@ -120,15 +125,6 @@ func (t *txn) forwardEvent(e Event, r *row, s *verdict.Session, recs []record) e
 		out.forwards = append(out.forwards, id)
 		t.forwardCounts(id).pending++
 	}
-	if len(out.forwards) == 0 {
-		return nil
-	}
-	v := t.q.s.viewOf(r, *s, recs, e.At)
-	v.Metadata = "" // it is put in when the event is unpacked, unless it was erased by then
-	for i := range v.Entries {
-		v.Entries[i].Body = nil
-	}
-	out.body = f.Render(t.q.s.id, e, v)
 	t.packs = append(t.packs, out)
 	return nil
 }

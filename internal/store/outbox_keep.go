@@ -74,38 +74,6 @@ func (s *Store) pruneDead(ctx context.Context, before time.Time) (int64, error) 
 	}
 }
 
-// unpackMargin is how much later than its events the first of a pack may be: they wait for
-// their transaction in another order than their times.
-const unpackMargin = time.Hour
-
-// unpackBefore unpacks what was packed before a time. A payload gets the metadata of its
-// session when it is unpacked: that must be before the session is pruned, or it would be lost,
-// or be that of another session with the same id.
-func (s *Store) unpackBefore(ctx context.Context, before time.Time) error {
-	var last sql.NullInt64
-	err := s.reader.QueryRowContext(ctx, "SELECT max(seq) FROM outbox_packs WHERE at_ms < ?",
-		before.Add(unpackMargin).UnixMilli()).Scan(&last)
-	if err != nil {
-		return translate(err)
-	}
-	for left := last.Valid; left; {
-		err := s.queue.do(ctx, func(t *txn) error {
-			list, err := t.numbers("SELECT count(*) FROM (SELECT 1 FROM outbox_packs WHERE seq <= ? LIMIT 1)", last.Int64)
-			if err != nil {
-				return err
-			}
-			if left = list[0] > 0; left {
-				_, err = t.unpackOldest()
-			}
-			return err
-		})
-		if err != nil {
-			return err // left may still be written to, should ctx have ended
-		}
-	}
-	return nil
-}
-
 // oldestPending is the first sequence that some forward has pending: events from there on are
 // not pruned.
 func (t *txn) oldestPending() (int64, error) {
@@ -153,6 +121,7 @@ func verifyOutbox(ctx context.Context, tx *sql.Tx) ([]string, error) {
 // verifyPending counts what is pending for each forward, packed or not.
 func verifyPending(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	count := map[int64]int64{}
+	var wrong []string
 	packs, err := readPacks(ctx, tx, 0)
 	if err != nil {
 		return []string{err.Error()}, nil
@@ -161,9 +130,15 @@ func verifyPending(ctx context.Context, tx *sql.Tx) ([]string, error) {
 		if p.err != nil {
 			return []string{p.err.Error()}, nil
 		}
-		for _, e := range p.events {
+		for i := range p.events {
+			e := &p.events[i]
 			for _, f := range e.forwards {
 				count[f]++
+			}
+			if gone, err := goneThen(ctx, tx, e); err != nil {
+				return nil, err
+			} else if gone && len(wrong) == 0 {
+				wrong = append(wrong, fmt.Sprintf("event %d is packed, but what it is made from is not there", e.seq))
 			}
 		}
 	}
@@ -172,7 +147,6 @@ func verifyPending(ctx context.Context, tx *sql.Tx) ([]string, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	var wrong []string
 	for rows.Next() {
 		var id, pending, n int64
 		var name string
@@ -184,4 +158,15 @@ func verifyPending(ctx context.Context, tx *sql.Tx) ([]string, error) {
 		}
 	}
 	return wrong, rows.Err()
+}
+
+// goneThen reports whether the session of a packed event is not there as it was.
+func goneThen(ctx context.Context, tx *sql.Tx, p *packed) (bool, error) {
+	if p.then == nil {
+		return false, nil
+	}
+	var found bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 AND session = ?2) AND
+		EXISTS (SELECT 1 FROM sessions WHERE id = ?2 AND outbox_seq >= ?3)`, p.then.head, p.session, p.seq).Scan(&found)
+	return !found, err
 }

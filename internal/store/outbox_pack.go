@@ -7,15 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 )
 
 // packMax is how many events are packed together: so few that unpacking them delays a
 // delivery that waits behind it by a millisecond or two.
-const packMax = 64
+const packMax = 32
 
-// packed is an event for the outbox as its transaction leaves it. The payload is fixed in
-// the same transaction as the event, but the metadata of its session is put in when it is
-// unpacked: metadata never changes, and what is erased meanwhile is not in the pack.
+// packed is an event for the outbox as its transaction leaves it: not what is sent about it,
+// which is some thirty times as large and would slow every delivery down, but what that is made
+// from when the event is unpacked. The records of a session are append-only, so those up to the
+// newest at the time of the event are the session as it was then, and the moment says the rest.
+// Metadata never changes, and what is erased meanwhile is not in the pack.
 type packed struct {
 	seq       int64
 	at        int64 // Unix milliseconds
@@ -25,8 +28,18 @@ type packed struct {
 	change    int64
 	metadata  bool // the session had metadata
 	forwards  []int64
-	body      []byte
+	then      *moment
+	body      []byte // what is sent, instead of then: packs of schema 2
 }
+
+// packedSize is about as many bytes as a packed event takes.
+const packedSize = 80
+
+// Flags of a packed event.
+const (
+	packedMetadata byte = 1 << iota
+	packedMoment        // there is a moment, and no body
+)
 
 func (p *packed) append(b []byte) []byte {
 	for _, n := range []int64{p.seq, p.at, p.account, p.session, p.change, int64(len(p.forwards))} {
@@ -35,13 +48,19 @@ func (p *packed) append(b []byte) []byte {
 	for _, f := range p.forwards {
 		b = binary.AppendVarint(b, f)
 	}
-	flag := byte(0)
+	var flags byte
 	if p.metadata {
-		flag = 1
+		flags |= packedMetadata
 	}
-	b = append(b, flag)
+	if p.then != nil {
+		flags |= packedMoment
+	}
+	b = append(b, flags)
 	b = binary.AppendVarint(b, int64(len(p.sessionID)))
 	b = append(b, p.sessionID...)
+	if p.then != nil {
+		return p.then.append(b)
+	}
 	b = binary.AppendVarint(b, int64(len(p.body)))
 	return append(b, p.body...)
 }
@@ -55,9 +74,14 @@ func unpack(b []byte) ([]packed, error) {
 		for n := r.number(); n > 0 && !r.bad; n-- {
 			p.forwards = append(p.forwards, r.number())
 		}
-		p.metadata = string(r.bytes(1)) == "\x01"
+		flags := r.byte()
+		p.metadata = flags&packedMetadata != 0
 		p.sessionID = string(r.bytes(r.number()))
-		p.body = r.bytes(r.number())
+		if flags&packedMoment != 0 {
+			p.then = r.moment()
+		} else {
+			p.body = r.bytes(r.number())
+		}
 		list = append(list, p)
 	}
 	if r.bad {
@@ -92,17 +116,20 @@ func (r *packReader) bytes(n int64) []byte {
 	return out
 }
 
+func (r *packReader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
 // pack writes the transaction's events for the outbox.
 func (t *txn) pack() error {
 	for list := t.packs; len(list) > 0; {
 		part := list[:min(packMax, len(list))]
 		list = list[len(part):]
 		var last int64
-		size := 0
-		for i := range part {
-			size += len(part[i].body) + 128
-		}
-		data := make([]byte, 0, size)
+		data := make([]byte, 0, len(part)*packedSize)
 		for i := range part {
 			data = part[i].append(data)
 			last = max(last, part[i].session)
@@ -116,15 +143,20 @@ func (t *txn) pack() error {
 	return nil
 }
 
-// UnpackOutbox unpacks the oldest packs, until that many events were in them, and reports
+// UnpackOutbox unpacks the oldest packs, until about packMax events were in them, and reports
 // whether there were any. Packs keep a delivery cheap while nothing comes through to a target;
-// whoever sends unpacks as much as it needs next.
-func (s *Store) UnpackOutbox(ctx context.Context, events int) (bool, error) {
+// whoever sends unpacks what it needs next.
+func (s *Store) UnpackOutbox(ctx context.Context) (bool, error) {
+	return s.unpackTo(ctx, math.MaxInt64)
+}
+
+// unpackTo is UnpackOutbox for packs that begin up to a sequence.
+func (s *Store) unpackTo(ctx context.Context, last int64) (bool, error) {
 	var found bool
 	err := s.queue.do(ctx, func(t *txn) error {
 		found = false
-		for left := min(events, packMax); left > 0; {
-			n, err := t.unpackOldest()
+		for left := packMax; left > 0; {
+			n, err := t.unpackOldest(last)
 			if err != nil {
 				return err
 			}
@@ -137,16 +169,18 @@ func (s *Store) UnpackOutbox(ctx context.Context, events int) (bool, error) {
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("unpack the outbox: %w", err)
+		return false, fmt.Errorf("unpack the outbox: %w", err) // found may still be written to, should ctx have ended
 	}
 	return found, nil
 }
 
-// unpackOldest says how many events the oldest pack has held, 0 if there was none.
-func (t *txn) unpackOldest() (int, error) {
+// unpackOldest says how many events the oldest pack has held; 0 if there was none, or it begins
+// after last.
+func (t *txn) unpackOldest(last int64) (int, error) {
 	var store string
 	var data []byte
-	err := t.lookup("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) RETURNING store, data").Scan(&store, &data)
+	err := t.lookup("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) AND seq <= ? RETURNING store, data",
+		last).Scan(&store, &data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -171,7 +205,14 @@ const payloadSQL = `INSERT INTO payloads (seq, store, at_ms, account, session_id
 		FROM sessions WHERE session_id = ?5 AND account = ?4 AND metadata IS NOT NULL), ?7) ELSE ?7 END`
 
 func (t *txn) unpackEvent(store string, p *packed) error {
-	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(p.body), p.metadata); err != nil {
+	body := p.body
+	if p.then != nil {
+		var err error
+		if body, err = t.render(store, p); err != nil {
+			return err
+		}
+	}
+	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(body), p.metadata); err != nil {
 		return err
 	}
 	for _, f := range p.forwards {
@@ -185,7 +226,7 @@ func (t *txn) unpackEvent(store string, p *packed) error {
 // unpackAll unpacks what was packed when it begins, for people who look for an event there.
 func (s *Store) unpackAll(ctx context.Context) error {
 	for n := s.countPacks(ctx); n > 0; n-- {
-		if found, err := s.UnpackOutbox(ctx, packMax); err != nil || !found {
+		if found, err := s.UnpackOutbox(ctx); err != nil || !found {
 			return err
 		}
 	}

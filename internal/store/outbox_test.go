@@ -263,6 +263,8 @@ func TestOutboxPeople(t *testing.T) {
 func FuzzUnpack(f *testing.F) {
 	p := packed{seq: 1, at: 2, account: 3, session: 4, sessionID: "s", change: 5, metadata: true, forwards: []int64{1, 2}, body: []byte("{}")}
 	f.Add(p.append(p.append(nil)))
+	p.then = &moment{state: 3, outcome: 1, firstBy: 1, attempts: 2, nextPoll: 1 << 40, head: 7, jobID: true, again: []redeliveries{{6, 1}}}
+	f.Add(p.append(p.append(nil)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := unpack(data)
 		if err != nil {

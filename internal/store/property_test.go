@@ -32,7 +32,8 @@ func (f *fixture) step(rt *rapid.T) {
 		_, err = f.Apply(ctx(), in)
 	case 6:
 		_, err = f.Expect(ctx(), Expectation{Account: "production", SessionID: id, At: f.now(),
-			Again: rapid.Bool().Draw(rt, "again"), JobID: rapid.SampledFrom([]string{"", "j"}).Draw(rt, "job")})
+			Again: rapid.Bool().Draw(rt, "again"), JobID: rapid.SampledFrom([]string{"", "j"}).Draw(rt, "job"),
+			Metadata: rapid.SampledFrom([]string{"", `{"c":1}`}).Draw(rt, "metadata")})
 	case 7:
 		_, err = f.Withdraw(ctx(), "production", id, -1, f.now())
 	case 8:

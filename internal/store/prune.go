@@ -67,21 +67,23 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (Pruned, 
 }
 
 // pruneSessions walks all sessions by number. No index is kept for it: it runs once a day.
-// What is still to be forwarded of them is made to stand for itself first.
+// What is still to be forwarded of them is unpacked first, which makes it stand for itself.
 func (s *Store) pruneSessions(ctx context.Context, before time.Time, all bool, out *Pruned) error {
 	allowed, err := s.pruneAllowance(ctx)
-	if err == nil {
-		err = s.unpackBefore(ctx, before)
-	}
 	if err != nil {
 		return err
 	}
 	for last := int64(0); ; {
-		found, err := s.prunable(ctx, last, before)
+		found, outboxSeq, err := s.prunable(ctx, last, before)
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		last = found[len(found)-1]
+		for more := true; more; {
+			if more, err = s.unpackTo(ctx, outboxSeq); err != nil {
+				return err
+			}
+		}
 		if !all && out.Sessions+int64(len(found)) > allowed {
 			out.Limited = true
 			if found = found[:max(0, allowed-out.Sessions)]; len(found) == 0 {
@@ -105,34 +107,37 @@ func (s *Store) pruneAllowance(ctx context.Context) (int64, error) {
 // restsSQL selects the sessions that wait for nothing; 2 is flagAgain.
 const restsSQL = "next_poll_at_ms IS NULL AND state IN (3, 4, 5) AND flags & 2 = 0"
 
-// prunable lists the numbers of the next sessions that may be deleted.
-func (s *Store) prunable(ctx context.Context, after int64, before time.Time) ([]int64, error) {
-	rows, err := s.reader.QueryContext(ctx, "SELECT id FROM sessions WHERE id > ? AND last_observed_at_ms < ? AND "+
+// prunable lists the numbers of the next sessions that may be deleted, and says which is the
+// newest event of them that went into the outbox.
+func (s *Store) prunable(ctx context.Context, after int64, before time.Time) (ids []int64, outboxSeq int64, err error) {
+	rows, err := s.reader.QueryContext(ctx, "SELECT id, coalesce(outbox_seq, 0) FROM sessions WHERE id > ? AND last_observed_at_ms < ? AND "+
 		restsSQL+" ORDER BY id LIMIT ?", after, before.UnixMilli(), pruneBatch)
 	if err != nil {
-		return nil, translate(err)
+		return nil, 0, translate(err)
 	}
 	defer rows.Close()
-	var ids []int64
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, translate(err)
+		var id, seq int64
+		if err := rows.Scan(&id, &seq); err != nil {
+			return nil, 0, translate(err)
 		}
-		ids = append(ids, id)
+		ids, outboxSeq = append(ids, id), max(outboxSeq, seq)
 	}
-	return ids, translate(rows.Err())
+	return ids, outboxSeq, translate(rows.Err())
 }
 
-// deleteSessions deletes sessions with their records, unless something was heard of them
-// since they were picked.
+// packedSQL tells whether a pack of the outbox may need a session.
+const packedSQL = "coalesce(outbox_seq, 0) >= (SELECT coalesce(min(seq), 9223372036854775807) FROM outbox_packs)"
+
+// deleteSessions deletes sessions with their records, unless something was heard of them or
+// packed since they were picked.
 func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Time) (int64, error) {
 	var n int64
 	err := s.queue.do(ctx, func(t *txn) error {
 		n = 0
 		for _, id := range ids {
-			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND "+restsSQL,
-				id, before.UnixMilli())
+			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND "+restsSQL+
+				" AND NOT "+packedSQL, id, before.UnixMilli())
 			if err != nil {
 				return err
 			}

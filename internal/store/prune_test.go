@@ -83,7 +83,7 @@ func TestPruneKeepsWhatIsHeardMeanwhile(t *testing.T) {
 	f.webhook("b", "live")
 	f.pass(month)
 	before := f.now().Add(-time.Hour)
-	picked, err := f.prunable(ctx(), 0, before)
+	picked, _, err := f.prunable(ctx(), 0, before)
 	must(t, err)
 	same(t, "picked", picked, []int64{1, 2})
 	f.webhook("a", "fake")

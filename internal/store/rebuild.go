@@ -137,12 +137,12 @@ func (s *Store) refold(t *txn, get func(id int64) scanner, r *row) (*Difference,
 	if t == nil {
 		return d, nil
 	}
-	if err := t.save(&fresh); err != nil {
+	if err := t.announce(&fresh, recs, corrections(r, &fresh), now); err != nil {
 		return nil, err
 	}
 	t.recount(r.totals(), fresh.totals())
 	t.woken = append(t.woken, sessionKey{r.name, r.sessionID})
-	return d, t.announce(&fresh, &after, recs, corrections(r, &fresh), now)
+	return d, nil
 }
 
 // corrections are the changes that tell consumers of a row that was mended.

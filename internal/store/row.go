@@ -32,6 +32,8 @@ type row struct {
 	route        int64
 	jobID        string
 	metadata     string
+
+	outboxSeq int64 // newest event that goes into the outbox with this save, 0: none; never read
 }
 
 const rowColumns = `id, account, session_id, state, coalesce(outcome, 0), coalesce(first_by, 0), flags, head,
@@ -88,21 +90,21 @@ func (t *txn) save(r *row) error {
 	if r.id != 0 {
 		return t.exec(`UPDATE sessions SET state = ?, outcome = ?, first_by = ?, flags = ?, head = ?,
 			last_observed_at_ms = ?, grace_until_ms = ?, next_poll_at_ms = ?, asked = ?, attempts = ?,
-			answered = ?, route = ?, job_id = ?, metadata = ? WHERE id = ?`,
+			answered = ?, route = ?, job_id = ?, metadata = ?, outbox_seq = coalesce(?, outbox_seq) WHERE id = ?`,
 			r.state, null(r.outcome), null(r.firstBy), r.flags, r.head, r.lastObserved,
 			null(r.graceUntil), null(r.nextPoll), r.asked, r.attempts, r.answered,
-			null(r.route), nullText(r.jobID), nullText(r.metadata), r.id)
+			null(r.route), nullText(r.jobID), nullText(r.metadata), null(r.outboxSeq), r.id)
 	}
 	r.id = t.q.nextSess
 	t.q.nextSess++
 	return t.insert("sessions", rowInsert, r.id, r.account, r.key, r.state, null(r.outcome), null(r.firstBy), r.flags,
 		r.head, r.lastObserved, null(r.graceUntil), null(r.nextPoll), r.asked, null(r.attempts), null(r.answered),
-		null(r.route), nullText(r.jobID), nullText(r.metadata))
+		null(r.route), nullText(r.jobID), nullText(r.metadata), null(r.outboxSeq))
 }
 
 // rowInsert are the columns of a row in the order in which save writes them.
 const rowInsert = `id, account, session_id, state, outcome, first_by, flags, head, last_observed_at_ms,
-	grace_until_ms, next_poll_at_ms, asked, attempts, answered, route, job_id, metadata`
+	grace_until_ms, next_poll_at_ms, asked, attempts, answered, route, job_id, metadata, outbox_seq`
 
 // take brings the fold and the schedule into the row.
 func (r *row) take(s *verdict.Session, sch verdict.Schedule, now time.Time) {

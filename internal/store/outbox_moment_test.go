@@ -1,0 +1,168 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/moverisd/moverisd/internal/verdict"
+)
+
+// rendering is what Render is given about an event.
+type rendering struct {
+	Store string
+	Event Event
+	View  View
+}
+
+// remembered makes the fixture forward every change to "a", and keeps what Render is given.
+func (f *fixture) remembered() map[int64]rendering {
+	got := map[int64]rendering{}
+	f.SetForwarding(Forwarding{Forwards: []Forward{{"a", verdict.Changes()}}, Render: func(store string, e Event, v View) []byte {
+		if _, ok := got[e.Seq]; ok {
+			f.t.Errorf("event %d is rendered twice", e.Seq)
+		}
+		got[e.Seq] = rendering{store, e, v}
+		return fmt.Appendf(nil, `{"type":"session.%s","data":{"event":{"seq":%d,"metadata":null},"session":{"metadata":null}}}`, e.Change, e.Seq)
+	}})
+	return got
+}
+
+// What is sent is the session as it was at the time of its event, however much has happened to
+// it since, and whenever it is unpacked.
+func TestUnpackedAsItWas(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		f := newFixture(&drawn{t, rt})
+		defer func() { f.Store.Close() }()
+		got, want := f.remembered(), map[int64]rendering{}
+		metadata := map[int64]string{}
+		var heard []Observed
+		last := int64(0)
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			switch rapid.IntRange(0, 5).Draw(rt, "what") {
+			case 0:
+				id := fmt.Sprint("s", rapid.IntRange(0, 4).Draw(rt, "session"))
+				f.pass(time.Millisecond)
+				heard = append(heard, f.heard(verdict.FormCompleted, id, "live", f.now()))
+				f.apply(heard[len(heard)-1])
+			case 1:
+				if len(heard) > 0 { // a redelivery changes the count of a record that is there
+					f.apply(rapid.SampledFrom(heard).Draw(rt, "again"))
+				}
+			case 2:
+				if rapid.Bool().Draw(rt, "unpack") {
+					f.unpackAll()
+				}
+			default:
+				f.step(rt)
+			}
+			events, err := f.Events(ctx(), last, 0)
+			must(f.t, err)
+			for _, e := range events {
+				last, e.Metadata = e.Seq, ""
+				v, err := f.Get(ctx(), e.Account, e.SessionID, false)
+				must(f.t, err)
+				metadata[e.Seq], v.Metadata = v.Metadata, ""
+				want[e.Seq] = rendering{f.ID(), e, v}
+			}
+		}
+		f.sound()
+		for seq, w := range want {
+			if f.get(w.Event.SessionID).Erased || metadata[seq] == "" {
+				metadata[seq] = "null"
+			}
+		}
+		if rapid.Bool().Draw(rt, "prune") {
+			f.pass(100 * 24 * time.Hour)
+			f.prune(Retention{Settled: time.Hour, All: true})
+		}
+		f.unpackAll()
+		same(f.t, "rendered", got, want, cmpopts.IgnoreUnexported(View{}, verdict.Session{}), cmpopts.EquateEmpty())
+		for seq, m := range metadata {
+			if body := f.payload(seq); strings.Count(body, `"metadata":`+m) != 2 {
+				f.t.Errorf("event %d has not the metadata %s: %s", seq, m, body)
+			}
+		}
+		wrong, err := f.Verify(ctx())
+		must(f.t, err)
+		same(f.t, "verify", wrong, nil)
+	})
+}
+
+// A session is not pruned while a pack needs it: not by its age, where an old one has a young
+// event, and not where that comes between the look and the deletion.
+func TestPruneUnpacksFirst(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	f.expect("old", withMeta(`{"customer":"c-17"}`))
+	f.webhook("old", "live")
+	f.expect("other", withMeta(`{"customer":"c-18"}`))
+	f.webhook("other", "live")
+	f.unpackAll()
+	f.pass(month)
+	before := f.now().Add(-time.Hour)
+	picked, seq, err := f.prunable(ctx(), 0, before)
+	must(t, err)
+	same(t, "picked", picked, []int64{1, 2})
+	same(t, "their newest event in the outbox", seq, int64(4))
+
+	// After a fault was mended an old session has a new event.
+	f.raw("UPDATE sessions SET outcome = 2 WHERE id = 1")
+	must(t, f.Rebuild(ctx(), true, func(Difference) {}, func(int64) {}))
+	same(t, "packs", f.countPacks(ctx()), int64(1))
+	n, err := f.deleteSessions(ctx(), picked, before)
+	must(t, err)
+	same(t, "deleted", n, int64(1))
+	f.sound2(1)
+
+	same(t, "pruned", f.prune(Retention{Settled: time.Hour, All: true}).Sessions, int64(1))
+	same(t, "packs left", f.countPacks(ctx()), int64(0))
+	f.sound2(0)
+	if body := f.payload(5); strings.Count(body, `"metadata":{"customer":"c-17"}`) != 2 || !strings.Contains(body, "session.reverified") {
+		t.Error(body)
+	}
+}
+
+// An event whose session cannot be read any more is sent with what the event tells, and keeps
+// no other back.
+func TestUnpackDamaged(t *testing.T) {
+	for name, damage := range map[string]string{
+		"a record is gone":        "DELETE FROM records WHERE session = 1",
+		"a record of another":     "UPDATE records SET session = 2 WHERE session = 1",
+		"the session is gone":     "DELETE FROM sessions WHERE id = 1",
+		"a word that is not ours": "UPDATE records SET digest = x'00' WHERE session = 1",
+	} {
+		f := newFixture(t)
+		got := f.remembered()
+		f.webhook("one", "fake")
+		f.webhook("two", "live")
+		f.raw(damage)
+		wrong, err := f.Verify(ctx())
+		must(t, err)
+		if !strings.Contains(name, "word") && !strings.Contains(fmt.Sprint(wrong), "event 1 is packed, but what it is made from is not there") {
+			t.Errorf("%s: verify says %v", name, wrong)
+		}
+		f.unpackAll()
+		same(t, name+": events", len(got), 2)
+		same(t, name+": damaged", got[1].View, View{ID: "one", Account: "production", State: verdict.Settled,
+			Session: verdict.Session{Outcome: verdict.Fake, FirstBy: verdict.Webhook}}, cmpopts.IgnoreUnexported(View{}, verdict.Session{}))
+		same(t, name+": whole", len(got[2].View.Entries), 1)
+	}
+}
+
+// Where nobody has said how an event is rendered, it stays packed.
+func TestUnpackNeedsRender(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	f.webhook("one", "live")
+	f.reopen()
+	if _, err := f.UnpackOutbox(ctx()); err == nil || !strings.Contains(err.Error(), "event 1 cannot be made ready") {
+		t.Error(err)
+	}
+	f.forwarded()
+	same(t, "due", f.turns("a"), []int64{1})
+}
