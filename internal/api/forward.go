@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,14 +35,20 @@ type ForwardedData struct {
 
 // Forwarding makes the body that is sent about an event, a [Forwarded]; see store.Forwarding.
 func Forwarding(storeID string, e store.Event, v store.View) []byte {
-	w := jsonWriter{b: make([]byte, 0, 1792)} // so much that one observation or two fit in
-	if w.forwarded(storeID, &e, &v); w.err != nil {
+	body, err := json.Marshal(forwarded(storeID, e, v))
+	if err != nil {
 		// Of all fields only a score could be no JSON, and no score that was read is.
 		v.Session, v.Entries = verdict.Session{}, nil
-		w = jsonWriter{}
-		w.forwarded(storeID, &e, &v)
+		body, _ = json.Marshal(forwarded(storeID, e, v))
 	}
-	return w.b
+	return body
+}
+
+func forwarded(storeID string, e store.Event, v store.View) Forwarded {
+	heard := slices.DeleteFunc(slices.Clone(v.Entries), func(e store.Entry) bool { return e.Observation == nil })
+	v.Entries = heard[max(0, len(heard)-evidenceMax):]
+	return Forwarded{Type: "session." + string(e.Change), Timestamp: status.Stamp(e.At),
+		Data: ForwardedData{Event: eventJSON(e, storeID), Session: sessionJSON(v, true)}}
 }
 
 // ForwardTarget is a forward and what it has still to send.
