@@ -70,6 +70,7 @@ type Store struct {
 	queue    *queue
 	wake     *wake
 	outbox   signal // an event may have got its turn to be sent
+	packed   packedCounts
 	closed   sync.Once
 
 	checkedFirst int64

@@ -89,7 +89,7 @@ func (t *txn) forwardCounts(forward int64) *forwardCounts {
 
 // flushForwards writes the gathered events and counts.
 func (t *txn) flushForwards() error {
-	if err := t.pack(); err != nil {
+	if err := t.writePacks(); err != nil {
 		return err
 	}
 	for id, c := range t.outbox {
@@ -116,16 +116,15 @@ func (t *txn) forwardEvent(f *Forwarding, seq int64, c verdict.Change, r *row, r
 		return nil
 	}
 	out := packed{seq: seq, at: millis(now), account: r.account, session: r.id, sessionID: r.sessionID,
-		change: code(verdict.Changes(), c), metadata: r.metadata != "", then: momentOf(r, recs)}
+		change: code(verdict.Changes(), c), metadata: r.metadata != "", then: momentOf(r, recs), forwards: make([]int64, 0, 4)}
 	for _, name := range names {
 		id, err := t.forward(name)
 		if err != nil {
 			return err
 		}
 		out.forwards = append(out.forwards, id)
-		t.forwardCounts(id).pending++
 	}
-	t.packs = append(t.packs, out)
+	t.pack(&out)
 	return nil
 }
 
@@ -220,10 +219,9 @@ func (s *Store) ForwardFigures(ctx context.Context) ([]ForwardFigures, error) {
 	if ok, err := hasOutbox(ctx, tx); err != nil || !ok {
 		return nil, translate(err)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT name, pending, dead, new_dead, coalesce(failing_since_ms, 0), coalesce(last_error, ''),
-		CASE WHEN pending > 0 THEN coalesce((SELECT min(queued_ms) FROM
-			(SELECT queued_ms FROM outbox AS o WHERE o.forward = f.id ORDER BY seq LIMIT ?)),
-			(SELECT at_ms FROM outbox_packs ORDER BY seq LIMIT 1), 0) ELSE 0 END
+	rows, err := tx.QueryContext(ctx, `SELECT id, name, pending, dead, new_dead, coalesce(failing_since_ms, 0), coalesce(last_error, ''),
+		coalesce((SELECT min(queued_ms) FROM (SELECT queued_ms FROM outbox AS o WHERE o.forward = f.id ORDER BY seq LIMIT ?)),
+			(SELECT at_ms FROM outbox_packs ORDER BY seq LIMIT 1), 0)
 		FROM forwards AS f ORDER BY name`, oldestSpan)
 	if err != nil {
 		return nil, translate(err)
@@ -232,11 +230,14 @@ func (s *Store) ForwardFigures(ctx context.Context) ([]ForwardFigures, error) {
 	var list []ForwardFigures
 	for rows.Next() {
 		var f ForwardFigures
-		var failing, oldest int64
-		if err := rows.Scan(&f.Name, &f.Pending, &f.DeadLetters, &f.NewDead, &failing, &f.LastError, &oldest); err != nil {
+		var id, failing, oldest int64
+		if err := rows.Scan(&id, &f.Name, &f.Pending, &f.DeadLetters, &f.NewDead, &failing, &f.LastError, &oldest); err != nil {
 			return nil, translate(err)
 		}
-		f.FailingSince, f.OldestAt = at(failing), at(oldest)
+		f.FailingSince = at(failing)
+		if f.Pending += s.packed.of(id); f.Pending > 0 {
+			f.OldestAt = at(oldest)
+		}
 		list = append(list, f)
 	}
 	return list, translate(rows.Err())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"sync"
 )
 
 // packMax is how many events are packed together: so few that unpacking them delays a
@@ -123,24 +124,66 @@ func (r *packReader) byte() byte {
 	return 0
 }
 
-// pack writes the transaction's events for the outbox.
-func (t *txn) pack() error {
-	for list := t.packs; len(list) > 0; {
-		part := list[:min(packMax, len(list))]
-		list = list[len(part):]
-		var last int64
-		data := make([]byte, 0, len(part)*packedSize)
-		for i := range part {
-			data = part[i].append(data)
-			last = max(last, part[i].session)
-		}
+// pack is events for the outbox that are written together.
+type pack struct {
+	seq, at     int64 // of its first event
+	lastSession int64
+	events      int
+	data        []byte
+}
+
+// pack adds an event to what the transaction writes for the outbox.
+func (t *txn) pack(p *packed) {
+	if n := len(t.packs); n == 0 || t.packs[n-1].events == packMax {
+		t.packs = append(t.packs, pack{seq: p.seq, at: p.at, data: make([]byte, 0, packMax/4*packedSize)})
+	}
+	to := &t.packs[len(t.packs)-1]
+	to.data, to.lastSession = p.append(to.data), max(to.lastSession, p.session)
+	to.events++
+	t.packed.add(p.forwards, 1)
+}
+
+// writePacks writes the transaction's events for the outbox.
+func (t *txn) writePacks() error {
+	for _, p := range t.packs {
 		if err := t.exec("INSERT INTO outbox_packs (seq, store, at_ms, last_session, data) VALUES (?, ?, ?, ?, ?)",
-			part[0].seq, t.q.s.id, part[0].at, last, data); err != nil {
+			p.seq, t.q.s.id, p.at, p.lastSession, p.data); err != nil {
 			return err
 		}
 		t.turned = true
 	}
 	return nil
+}
+
+// packedCounts says how many events of each forward are in packs. A row for it would have to be
+// written with every commit; it is counted when the store is opened instead.
+type packedCounts struct {
+	mu sync.Mutex // guards n
+	n  map[int64]int64
+}
+
+func (c *packedCounts) add(forwards []int64, n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[int64]int64{}
+	}
+	for _, f := range forwards {
+		c.n[f] += n
+	}
+}
+
+// take adds the counts of a transaction that is committed.
+func (c *packedCounts) take(of *packedCounts) {
+	for forward, n := range of.n {
+		c.add([]int64{forward}, n)
+	}
+}
+
+func (c *packedCounts) of(forward int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[forward]
 }
 
 // UnpackOutbox unpacks the oldest packs, until about packMax events were in them, and reports
@@ -215,7 +258,9 @@ func (t *txn) unpackEvent(store string, p *packed) error {
 	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(body), p.metadata); err != nil {
 		return err
 	}
+	t.packed.add(p.forwards, -1)
 	for _, f := range p.forwards {
+		t.forwardCounts(f).pending++
 		if err := t.enqueue(f, p.seq, p.session, p.at, false); err != nil {
 			return err
 		}
@@ -249,7 +294,7 @@ type readPack struct {
 
 // readPacks walks the packs that may hold events after a sequence, the oldest first. The walk
 // must be ended before the transaction is used for anything else.
-func readPacks(ctx context.Context, tx *sql.Tx, after int64) (iter.Seq[readPack], error) {
+func readPacks(ctx context.Context, tx querier, after int64) (iter.Seq[readPack], error) {
 	rows, err := tx.QueryContext(ctx, `SELECT store, data FROM outbox_packs WHERE seq >=
 		coalesce((SELECT max(seq) FROM outbox_packs WHERE seq <= ?), 0) ORDER BY seq`, after+1)
 	if err != nil {

@@ -84,6 +84,39 @@ func TestOutboxOrder(t *testing.T) {
 	same(t, "not pending", errors.Is(err, ErrNotFound), true)
 }
 
+// What is pending counts whether it is packed or not, also for whoever opens the store next.
+func TestOutboxCounts(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a", "b")
+	f.webhook("one", "live")
+	f.unpackAll()
+	f.pass(time.Minute)
+	f.forwarded("b")
+	f.webhook("two", "live")
+	want := []ForwardFigures{{Name: "a", Pending: 1, OldestAt: day()}, {Name: "b", Pending: 2, OldestAt: day()}}
+	figures := func(s *Store) []ForwardFigures {
+		list, err := s.ForwardFigures(ctx())
+		must(t, err)
+		return list
+	}
+	same(t, "figures", figures(f.Store), want)
+	f.sound()
+	must(t, f.Close())
+	s, err := OpenReadOnly(ctx(), f.path)
+	must(t, err)
+	same(t, "figures of a stopped daemon", figures(s), want)
+	must(t, s.Close())
+	f.open()
+	f.forwarded("b")
+	same(t, "figures after the start", figures(f.Store), want)
+	f.turns("b")
+	f.sent("b", 1, done)
+	f.sent("b", 2, done)
+	f.sent("a", 1, done)
+	same(t, "figures in the end", figures(f.Store), []ForwardFigures{{Name: "a"}, {Name: "b"}})
+	f.sound()
+}
+
 // A result that comes for what is not pending any more changes nothing, but a success takes
 // back a dead letter.
 func TestOutboxLateResults(t *testing.T) {

@@ -13,6 +13,7 @@ func (f *fixture) sound() {
 	same(f.t, "verify", wrong, []string(nil))
 	must(f.t, f.Rebuild(ctx(), false, func(d Difference) { f.t.Errorf("rebuild: %+v", d) }, func(int64) {}))
 	same(f.t, "figures", f.figuresKept(), f.figuresCounted())
+	same(f.t, "packed", f.packsKept(), f.packsCounted())
 }
 
 func isTallied(f int64) bool { return f < 100 || f >= int64(verdict.WebhookLagFigures) }
@@ -50,4 +51,35 @@ func (f *fixture) figuresCounted() map[figureKey]int64 {
 			return out
 		}
 	}
+}
+
+// packsCounted counts again how many events of each forward are in packs.
+func (f *fixture) packsCounted() map[int64]int64 {
+	f.t.Helper()
+	tx, err := f.reader.BeginTx(ctx(), nil)
+	must(f.t, err)
+	defer tx.Rollback()
+	packs, err := readPacks(ctx(), tx, 0)
+	must(f.t, err)
+	out := map[int64]int64{}
+	for _, id := range f.forwards.ids {
+		out[id] = 0
+	}
+	for p := range packs {
+		must(f.t, p.err)
+		for _, e := range p.events {
+			for _, id := range e.forwards {
+				out[id]++
+			}
+		}
+	}
+	return out
+}
+
+func (f *fixture) packsKept() map[int64]int64 {
+	out := map[int64]int64{}
+	for _, id := range f.forwards.ids {
+		out[id] = f.packed.of(id)
+	}
+	return out
 }

@@ -22,8 +22,9 @@ type txn struct {
 	rejected []rejectedCount
 
 	outbox map[int64]*forwardCounts // by forward
+	packed packedCounts             // events more in packs than before
 	turned bool                     // an event may have got its turn to be sent
-	packs  []packed                 // events for the outbox
+	packs  []pack                   // events for the outbox
 
 	newAccounts, newNames, newForwards map[string]int64 // written by this transaction
 
@@ -108,6 +109,7 @@ func (t *txn) committed() {
 	s.accounts.learn(t.newAccounts)
 	s.names.learn(t.newNames)
 	s.forwards.learn(t.newForwards)
+	s.packed.take(&t.packed)
 	s.counters.addUp(t.figures)
 	s.hours.changed(t.figures)
 	s.wake.sessions(t.woken)

@@ -9,3 +9,6 @@ UPDATE sessions SET outbox_seq = e.seq FROM
   (SELECT session_id, account, max(seq) AS seq FROM events
     WHERE seq >= (SELECT min(seq) FROM outbox_packs) GROUP BY session_id, account) AS e
   WHERE sessions.session_id = e.session_id AND sessions.account = e.account;
+
+-- What is packed is counted in memory from now on.
+UPDATE forwards SET pending = (SELECT count(*) FROM outbox WHERE forward = forwards.id);
