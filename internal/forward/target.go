@@ -262,7 +262,7 @@ func (t *target) judge(a answer, now time.Time) {
 	before := t.health
 	t.health = t.health.after(a, t.f.timing, now, rand.Float64())
 	switch {
-	case t.health.failures == steady:
+	case before.failures < steady && t.health.failures >= steady:
 		t.f.Log.Warn("forwarding fails", "forward", t.name, "err", a.err)
 	case before.failures >= steady && t.health.failures == 0:
 		t.f.Log.Info("forwarding goes on", "forward", t.name)
