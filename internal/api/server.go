@@ -31,9 +31,12 @@ const (
 	bulkMax     = 64 << 20 // a list of them
 	lineMax     = bodyMax
 	metadataMax = 4 << 10 // in bytes, as compact JSON
-	waitMax     = 60 * time.Second
-	graceMax    = 30 * 24 * time.Hour
-	daysMax     = 36500 // in a duration, far from the overflow of time.Duration
+	// metadataDepthMax is how many levels of objects and arrays metadata have: SQLite's JSON
+	// functions end at a thousand, and those of other receivers earlier.
+	metadataDepthMax = 64
+	waitMax          = 60 * time.Second
+	graceMax         = 30 * 24 * time.Hour
+	daysMax          = 36500 // in a duration, far from the overflow of time.Duration
 	// callTimeout bounds every call that does not wait for something to happen.
 	callTimeout = 60 * time.Second
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/moverisd/moverisd/internal/poll"
@@ -82,6 +83,9 @@ func canonical(raw json.RawMessage) (string, error) {
 	if err := dec.Decode(&object); err != nil || object == nil {
 		return "", problem(http.StatusBadRequest, "metadata is a JSON object")
 	}
+	if deeper(object, metadataDepthMax) {
+		return "", problem(http.StatusBadRequest, "metadata is nested more than %d levels deep", metadataDepthMax)
+	}
 	text, err := json.Marshal(object)
 	if err != nil {
 		return "", err
@@ -90,6 +94,22 @@ func canonical(raw json.RawMessage) (string, error) {
 		return "", problem(http.StatusRequestEntityTooLarge, "metadata is larger than %d bytes", metadataMax)
 	}
 	return string(text), nil
+}
+
+// deeper reports whether a JSON value is nested more than that many levels.
+func deeper(v any, levels int) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if deeper(member, levels-1) {
+				return true
+			}
+		}
+		return levels < 1
+	case []any:
+		return levels < 1 || slices.ContainsFunc(v, func(item any) bool { return deeper(item, levels-1) })
+	}
+	return false
 }
 
 // deleteSession withdraws a session.

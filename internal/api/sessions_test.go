@@ -84,6 +84,8 @@ func TestRefused(t *testing.T) {
 		{400, "PUT", "/v1/sessions/a", `{"grace_period":"213503982335d"}`}, // overflows into a small one
 		{400, "PUT", "/v1/sessions/a", `{"metadata":[1]}`},
 		{413, "PUT", "/v1/sessions/a", `{"metadata":{"a":"` + strings.Repeat("x", metadataMax) + `"}}`},
+		{400, "PUT", "/v1/sessions/a", `{"metadata":{"a":` + strings.Repeat("[", metadataDepthMax) + strings.Repeat("]", metadataDepthMax) + `}}`},
+		{400, "PUT", "/v1/sessions/a", `{"metadata":` + strings.Repeat(`{"a":`, metadataDepthMax) + "{}" + strings.Repeat("}", metadataDepthMax) + `}`},
 		{413, "PUT", "/v1/sessions/a", `{"job_id":"` + strings.Repeat("x", bodyMax) + `"}`},
 		{400, "PUT", "/v1/sessions/a?account=staging", ""},
 		{400, "PUT", "/v1/sessions/a?account=production", `{"account":"staging"}`},
