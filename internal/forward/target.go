@@ -142,8 +142,8 @@ func (t *target) step() (wait time.Duration, hungry bool) {
 		return forever, false
 	}
 	if len(t.ready) == 0 {
-		if wait := t.claim(h, now); len(t.ready) == 0 {
-			return wait, true
+		if wait, hungry := t.claim(h, now); len(t.ready) == 0 {
+			return wait, hungry
 		}
 	}
 	turn := t.ready[0]
@@ -162,9 +162,9 @@ func (t *target) room() bool {
 }
 
 // claim reads what is due, and has the store unpack more if that is little; while nothing
-// comes through to the target, only if that is nothing. It says how long to wait if there is
-// nothing to be sent now.
-func (t *target) claim(h health, now time.Time) time.Duration {
+// comes through to the target, only if that is nothing. If there is nothing to be sent now, it
+// says how long to wait, and whether no longer than for the next event.
+func (t *target) claim(h health, now time.Time) (wait time.Duration, hungry bool) {
 	t.mu.Lock()
 	busy := make(map[int64]struct{}, len(t.busy))
 	for seq := range t.busy {
@@ -174,7 +174,7 @@ func (t *target) claim(h health, now time.Time) time.Duration {
 	due, next, err := t.f.Store.DueOutbox(t.f.ctx, t.name, now, horizon, claimMax+len(busy))
 	if err != nil {
 		t.f.Log.Error("the outbox cannot be read", "forward", t.name, "err", err)
-		return recordAgain
+		return recordAgain, false
 	}
 	for _, turn := range due {
 		if _, ok := busy[turn.Seq]; !ok {
@@ -186,15 +186,15 @@ func (t *target) claim(h health, now time.Time) time.Duration {
 		switch {
 		case err != nil:
 			t.f.Log.Error("the outbox cannot be unpacked", "forward", t.name, "err", err)
-			return recordAgain
+			return recordAgain, false
 		case found && len(t.ready) == 0:
-			return 0
+			return 0, true
 		}
 	}
 	if next.IsZero() {
-		return forever
+		return forever, true
 	}
-	return max(next.Sub(now), time.Millisecond)
+	return max(next.Sub(now), time.Millisecond), true
 }
 
 // launch begins an attempt.

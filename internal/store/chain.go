@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/moverisd/moverisd/internal/verdict"
 )
@@ -11,8 +12,20 @@ import (
 // chain reads all records of a session, the oldest first, following prev from the
 // newest. A link that does not lead to an older record of the same session is corruption.
 func (s *Store) chain(get func(id int64) scanner, r *row) ([]record, error) {
+	return s.chainAfter(get, r, nil)
+}
+
+// chainAfter is chain where the oldest records have been read before.
+func (s *Store) chainAfter(get func(id int64) scanner, r *row, known []record) ([]record, error) {
+	last := int64(0)
+	if len(known) > 0 {
+		last = known[len(known)-1].id
+	}
 	var recs []record
-	for id := r.head; id != 0; {
+	for id := r.head; id != last; {
+		if id < last {
+			return nil, fmt.Errorf("%w: record %d of session %d is not linked to", ErrCorrupt, last, r.id)
+		}
 		rec, err := s.scanRecord(get(id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("%w: record %d of session %d is not there", ErrCorrupt, id, r.id)
@@ -26,10 +39,8 @@ func (s *Store) chain(get func(id int64) scanner, r *row) ([]record, error) {
 		recs = append(recs, rec)
 		id = rec.prev
 	}
-	for i, j := 0, len(recs)-1; i < j; i, j = i+1, j-1 {
-		recs[i], recs[j] = recs[j], recs[i]
-	}
-	return recs, nil
+	slices.Reverse(recs)
+	return append(slices.Clip(known), recs...), nil
 }
 
 // evidence is what the fold needs of a chain.

@@ -46,6 +46,8 @@ func walks() []walk {
 		table("events", "seq", "conflict", lookShare),
 		table("records", "id", "body", lookShare),
 		table("loose_deliveries", "id", "body", lookShare),
+		table("outbox_packs", "seq", "data", lookShare),
+		table("payloads", "seq", "body", lookShare),
 	}
 }
 

@@ -174,6 +174,7 @@ func (s *Store) connect(ctx context.Context) error {
 		conn.Close()
 		return err
 	}
+	s.countPacked(ctx, conn)
 	if s.queue, err = startQueue(ctx, s, conn); err != nil {
 		conn.Close()
 		return err

@@ -19,8 +19,8 @@ type Forward struct {
 type Forwarding struct {
 	Forwards []Forward
 	// Render makes the JSON that is sent about an event, from the session as it was then. It
-	// runs once for an event, when its turn comes near, inside a transaction: it must not
-	// block. Its object begins with "type", and its metadata are null: they are put in later.
+	// runs when the turn of the event comes near, inside a transaction, which may have to be
+	// done again: it must not block. What was committed stays. Its object begins with "type", and its metadata are null: they are put in later.
 	// It is needed also where Forwards is empty, for what was written before.
 	Render func(store string, e Event, v View) []byte
 }
@@ -211,6 +211,8 @@ const oldestSpan = 100
 
 // ForwardFigures reads the figures of all forwards that were ever written to, by name.
 func (s *Store) ForwardFigures(ctx context.Context) ([]ForwardFigures, error) {
+	// Taken first: what is unpacked meanwhile is counted twice for a moment, and never not at all.
+	packed := s.packed.all()
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, translate(err)
@@ -235,7 +237,7 @@ func (s *Store) ForwardFigures(ctx context.Context) ([]ForwardFigures, error) {
 			return nil, translate(err)
 		}
 		f.FailingSince = at(failing)
-		if f.Pending += s.packed.of(id); f.Pending > 0 {
+		if f.Pending += packed[id]; f.Pending > 0 {
 			f.OldestAt = at(oldest)
 		}
 		list = append(list, f)

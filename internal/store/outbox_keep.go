@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -38,24 +39,6 @@ func (s *Store) loadForwards(ctx context.Context, conn *sql.Conn) error {
 		return fmt.Errorf("read the names of the forwards: %w", translate(err))
 	}
 	s.forwards.learn(fresh)
-	if have < packedApart {
-		return nil // all that is pending is counted by its forward
-	}
-	packs, err := readPacks(ctx, conn, 0)
-	if err != nil {
-		return fmt.Errorf("count what is packed: %w", translate(err))
-	}
-	for p := range packs {
-		if p.err != nil && severityOf(p.err) == harmless {
-			return nil // whoever unpacks it says so; deliveries need not wait for that
-		}
-		if p.err != nil {
-			return fmt.Errorf("count what is packed: %w", translate(p.err))
-		}
-		for _, e := range p.events {
-			s.packed.add(e.forwards, 1)
-		}
-	}
 	return nil
 }
 
@@ -109,6 +92,9 @@ func (t *txn) oldestPending() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(t.packs) > 0 { // not yet written
+		return min(list[0], t.packs[0].seq), nil
+	}
 	return list[0], nil
 }
 
@@ -149,25 +135,44 @@ func verifyOutbox(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	return wrong, nil
 }
 
+// verifyBatch is how many packed events are read before they are looked at.
+const verifyBatch = 1000
+
 // verifyPacks looks for what packed events are made from.
 func verifyPacks(ctx context.Context, tx *sql.Tx) ([]string, error) {
-	packs, err := readPacks(ctx, tx, 0)
-	if err != nil {
-		return []string{err.Error()}, nil
-	}
-	for p := range packs {
-		if p.err != nil {
-			return []string{p.err.Error()}, nil
+	var wrong []string
+	for after := int64(0); len(wrong) == 0; {
+		packs, err := readPacks(ctx, tx, after)
+		if err != nil {
+			return nil, err
 		}
-		for i := range p.events {
-			if gone, err := goneThen(ctx, tx, &p.events[i]); err != nil {
-				return nil, err
-			} else if gone {
-				return []string{fmt.Sprintf("event %d is packed, but what it is made from is not there", p.events[i].seq)}, nil
+		var list []packed
+		for p := range packs {
+			if errors.Is(p.err, ErrCorrupt) {
+				wrong = append(wrong, fmt.Sprintf("the events from %d on are packed, and the pack cannot be read", p.seq))
+				continue
+			}
+			if p.err != nil {
+				return nil, p.err
+			}
+			list = append(list, slices.DeleteFunc(p.events, func(e packed) bool { return e.seq <= after })...)
+			if len(list) >= verifyBatch {
+				break
 			}
 		}
+		if len(list) == 0 {
+			return wrong, nil
+		}
+		for i := range list {
+			if gone, err := goneThen(ctx, tx, &list[i]); err != nil {
+				return nil, err
+			} else if gone {
+				return append(wrong, fmt.Sprintf("event %d is packed, but what it is made from is not there", list[i].seq)), nil
+			}
+		}
+		after = list[len(list)-1].seq
 	}
-	return nil, nil
+	return wrong, nil
 }
 
 // goneThen reports whether the session of a packed event is not there as it was.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/moverisd/moverisd/internal/verdict"
 )
@@ -18,7 +19,7 @@ type moment struct {
 	again                          []redeliveries
 }
 
-// redeliveries of an observation until then: the one thing about a record that changes.
+// redeliveries of an observation until then: of what is sent the one thing that changes in a record.
 type redeliveries struct{ record, n int64 }
 
 // momentOf is the moment of a session that has just been saved, with all its records.
@@ -70,19 +71,20 @@ func (m *moment) of(r row) *row {
 }
 
 // render makes what is sent about a packed event.
-func (t *txn) render(store string, p *packed) ([]byte, error) {
-	f := t.q.s.forwarding.Load()
+func (u *unpacking) render(store string, p *packed) ([]byte, error) {
+	s := u.q.s
+	f := s.forwarding.Load()
 	if f == nil || f.Render == nil {
-		return nil, fmt.Errorf("event %d cannot be made ready to be forwarded: the store was not told how", p.seq)
+		return nil, refuse(fmt.Errorf("event %d cannot be made ready to be forwarded: the store was not told how", p.seq))
 	}
-	e, err := t.q.s.packedEvent(p)
-	if err != nil {
-		return nil, err
+	e, err := s.packedEvent(p)
+	var v View
+	if err == nil {
+		v, err = u.viewThen(&e, p)
 	}
-	v, err := t.viewThen(&e, p)
 	if errors.Is(err, ErrCorrupt) {
 		// The event itself is known, and must not keep all others back.
-		t.q.s.log.Error("the session of an event cannot be read, what is forwarded has its outcome only", "session", p.sessionID, "err", err)
+		s.log.Error("the session of an event cannot be read, what is forwarded has its outcome only", "session", p.sessionID, "err", err)
 		v = View{ID: e.SessionID, Account: e.Account, State: e.State,
 			Session: verdict.Session{Outcome: e.Outcome, FirstBy: e.FirstBy, Conflict: e.Conflict}}
 	} else if err != nil {
@@ -91,7 +93,8 @@ func (t *txn) render(store string, p *packed) ([]byte, error) {
 	return f.Render(store, e, v), nil
 }
 
-// packedEvent is the event as its transaction wrote it.
+// packedEvent is the event as its transaction wrote it. A word that is not known is left out,
+// and is ErrCorrupt.
 func (s *Store) packedEvent(p *packed) (Event, error) {
 	e := Event{Seq: p.seq, At: at(p.at), Account: s.accounts.text(p.account), SessionID: p.sessionID,
 		Conflict: p.then.flags&flagConflict != 0}
@@ -107,8 +110,9 @@ func (s *Store) packedEvent(p *packed) (Event, error) {
 }
 
 // viewThen is the session of a packed event as it was then.
-func (t *txn) viewThen(e *Event, p *packed) (View, error) {
-	r, err := t.q.s.scanRow(t.lookup("SELECT "+rowColumns+" FROM sessions WHERE id = ?", p.session))
+func (u *unpacking) viewThen(e *Event, p *packed) (View, error) {
+	s := u.q.s
+	r, err := s.scanRow(u.lookup("SELECT "+rowColumns+" FROM sessions WHERE id = ?", p.session))
 	if errors.Is(err, sql.ErrNoRows) {
 		return View{}, fmt.Errorf("%w: session %d is not there", ErrCorrupt, p.session)
 	}
@@ -116,23 +120,33 @@ func (t *txn) viewThen(e *Event, p *packed) (View, error) {
 		return View{}, err
 	}
 	r = p.then.of(*r)
-	recs, err := t.q.s.chain(t.readRecord, r)
-	if err != nil {
-		return View{}, err
-	}
-	for i := range recs {
-		if recs[i].obs != nil {
-			recs[i].n = p.then.redelivered(recs[i].id)
+	recs, ok := thenOf(u.chains[r.id], r.head)
+	if !ok {
+		known := u.chains[r.id]
+		if recs, err = s.chainAfter(u.readRecord, r, known); err != nil {
+			return View{}, err
 		}
+		u.chains[r.id] = recs
+		u.records += len(recs) - len(known)
 	}
-	return t.q.s.viewOf(r, verdict.Fold(evidence(recs)), recs, e.At), nil
+	recs = slices.Clone(recs)
+	p.then.redelivered(recs)
+	return s.viewOf(r, verdict.Fold(evidence(recs)), recs, e.At), nil
 }
 
-func (m *moment) redelivered(record int64) int64 {
-	for _, a := range m.again {
-		if a.record == record {
-			return a.n
+// redelivered gives records their redeliveries until then. Both are in the order of numbers.
+func (m *moment) redelivered(recs []record) {
+	again := m.again
+	for i := range recs {
+		if recs[i].obs == nil {
+			continue
+		}
+		for len(again) > 0 && again[0].record < recs[i].id {
+			again = again[1:]
+		}
+		recs[i].n = 0
+		if len(again) > 0 && again[0].record == recs[i].id {
+			recs[i].n = again[0].n
 		}
 	}
-	return 0
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,14 +114,14 @@ func TestPruneUnpacksFirst(t *testing.T) {
 	// After a fault was mended an old session has a new event.
 	f.raw("UPDATE sessions SET outcome = 2 WHERE id = 1")
 	must(t, f.Rebuild(ctx(), true, func(Difference) {}, func(int64) {}))
-	same(t, "packs", f.countPacks(ctx()), int64(1))
+	same(t, "packs", f.packCount(), int64(1))
 	n, err := f.deleteSessions(ctx(), picked, before)
 	must(t, err)
 	same(t, "deleted", n, int64(1))
 	f.sound2(1)
 
 	same(t, "pruned", f.prune(Retention{Settled: time.Hour, All: true}).Sessions, int64(1))
-	same(t, "packs left", f.countPacks(ctx()), int64(0))
+	same(t, "packs left", f.packCount(), int64(0))
 	f.sound2(0)
 	if body := f.payload(5); strings.Count(body, `"metadata":{"customer":"c-17"}`) != 2 || !strings.Contains(body, "session.reverified") {
 		t.Error(body)
@@ -165,4 +166,145 @@ func TestUnpackNeedsRender(t *testing.T) {
 	}
 	f.forwarded()
 	same(t, "due", f.turns("a"), []int64{1})
+}
+
+// A pack that cannot be read keeps nothing back but its own events: not others, not people, not
+// the start; verify names it.
+func TestUnreadablePack(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	f.webhook("one", "live")
+	f.webhook("two", "live")
+	f.webhook("three", "live")
+	f.raw("UPDATE outbox_packs SET data = x'ff' WHERE seq = 2")
+	for range 2 {
+		wrong, err := f.Verify(ctx())
+		must(t, err)
+		same(t, "verify", wrong, []string{"the events from 2 on are packed, and the pack cannot be read"})
+		list, err := f.Letters(ctx(), "a", false, 0, 10)
+		must(t, err)
+		same(t, "listed", len(list), 2)
+		f.reopen()
+		f.forwarded("a")
+		figures, err := f.ForwardFigures(ctx())
+		must(t, err)
+		same(t, "pending", figures[0].Pending, int64(2))
+		same(t, "oldest", figures[0].OldestAt, day())
+		same(t, "due", f.turns("a"), []int64{1, 3})
+	}
+	ok, err := f.Skip(ctx(), "a", 3)
+	must(t, err)
+	same(t, "skipped", ok, true)
+	f.pass(month)
+	same(t, "pruned", f.prune(Retention{Settled: time.Hour, All: true}).Sessions, int64(1))
+}
+
+// Metadata that cannot be put into what is sent are left out of it.
+func TestUnpackOddMetadata(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	deep := `{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`
+	f.expect("one", withMeta(deep))
+	f.webhook("one", "live")
+	f.webhook("two", "live")
+	same(t, "due", f.turns("a"), []int64{2, 3})
+	if body := f.payload(2); strings.Count(body, `"metadata":null`) != 2 {
+		t.Error(body)
+	}
+	f.sound()
+}
+
+// An unpacking that fails troubles none of the deliveries that share its commit.
+func TestFailingUnpackHarmsNoBatch(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	f.webhook("one", "live")
+	f.SetForwarding(Forwarding{}) // nobody says how it is rendered
+	begun, block := make(chan struct{}), make(chan struct{})
+	go f.queue.do(ctx(), func(*txn) error { close(begun); <-block; return nil })
+	<-begun
+	var wg sync.WaitGroup
+	for i := range 20 {
+		in := f.heard(verdict.FormCompleted, fmt.Sprint("s", i), "live", f.now())
+		wg.Go(func() {
+			if _, err := f.Apply(ctx(), in); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if _, err := f.UnpackOutbox(ctx()); err == nil {
+			t.Error("it was unpacked")
+		}
+	})
+	for f.queue.depth() < 21 {
+		time.Sleep(time.Millisecond)
+	}
+	before := f.queue.commits.Load()
+	close(block)
+	wg.Wait()
+	same(t, "commits", f.queue.commits.Load()-before, int64(2))
+}
+
+// What is packed in the same transaction keeps its session from being pruned as well.
+func TestPruneInTheSameTransaction(t *testing.T) {
+	f := newFixture(t)
+	f.webhook("old", "live")
+	f.forwarded("a")
+	f.pass(month)
+	f.raw("UPDATE sessions SET outcome = 2 WHERE id = 1")
+	must(t, f.queue.do(ctx(), func(tx *txn) error {
+		if err := tx.rebuildBatch(0, func(tx *txn, get func(id int64) scanner, rows []*row) error {
+			_, err := f.refold(tx, get, rows[0])
+			return err
+		}); err != nil {
+			return err
+		}
+		if seq, err := tx.oldestPending(); err != nil || seq != 2 {
+			t.Errorf("the oldest pending event is %d, %v", seq, err)
+		}
+		rows, err := tx.rows("SELECT "+rowColumns+" FROM sessions WHERE NOT "+packedSQL, tx.firstEvent)
+		same(t, "may be deleted", len(rows), 0)
+		return err
+	}))
+	f.sound()
+	same(t, "due", f.turns("a"), []int64{2})
+}
+
+// Long sessions are unpacked a few records at a time, each record read once, in order.
+func TestUnpackLongSessions(t *testing.T) {
+	f := newFixture(t)
+	got := f.remembered()
+	const events, between = 40, 50
+	for i := range events {
+		f.pass(time.Hour)
+		f.webhook("one", []string{"live", "fake"}[i%2])
+		for range between {
+			f.pass(time.Second)
+			f.apply(f.heard(verdict.FormSubmitted, "one", []string{"live", "fake"}[i%2], f.now()))
+		}
+	}
+	n := 0
+	for more := true; more; n++ {
+		var err error
+		more, err = f.UnpackOutbox(ctx())
+		must(t, err)
+	}
+	if len(got) < events || n < 4 {
+		t.Errorf("%d events were unpacked in %d steps", len(got), n)
+	}
+	last := 0
+	for seq := int64(1); seq <= int64(len(got)); seq++ {
+		entries := got[seq].View.Entries
+		if len(entries) < last || len(entries) == 0 {
+			t.Fatalf("event %d has %d entries, the one before %d", seq, len(entries), last)
+		}
+		for i := 1; i < len(entries); i++ {
+			if entries[i].Record <= entries[i-1].Record {
+				t.Fatalf("event %d: record %d follows %d", seq, entries[i].Record, entries[i-1].Record)
+			}
+		}
+		last = len(entries)
+	}
+	f.sound()
 }

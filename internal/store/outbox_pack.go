@@ -3,17 +3,19 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"sync"
 )
 
 // packMax is how many events are packed together: so few that unpacking them delays a
-// delivery that waits behind it by a millisecond or two.
+// delivery that waits behind it by a millisecond or two, their sessions being short.
 const packMax = 32
 
 // packed is an event for the outbox as its transaction leaves it: not what is sent about it,
 // which is some fifteen times as large and would slow every delivery down, but what that is made
 // from when the event is unpacked. The records of a session are append-only, so those up to the
-// newest at the time of the event are the session as it was then, and the moment says the rest.
+// newest at the time of the event are the session as it was then, and the moment says the rest
+// (outbox_moment.go). It is made by the version that unpacks, and fixed from then on.
 // Metadata never changes, and what is erased meanwhile is not in the pack.
 type packed struct {
 	seq       int64
@@ -138,11 +140,12 @@ func (t *txn) pack(p *packed) {
 	t.packed.add(p.forwards, 1)
 }
 
+const insertPackSQL = "INSERT INTO outbox_packs (seq, store, at_ms, last_session, data) VALUES (?, ?, ?, ?, ?)"
+
 // writePacks writes the transaction's events for the outbox.
 func (t *txn) writePacks() error {
 	for _, p := range t.packs {
-		if err := t.exec("INSERT INTO outbox_packs (seq, store, at_ms, last_session, data) VALUES (?, ?, ?, ?, ?)",
-			p.seq, t.q.s.id, p.at, p.lastSession, p.data); err != nil {
+		if err := t.exec(insertPackSQL, p.seq, t.q.s.id, p.at, p.lastSession, p.data); err != nil {
 			return err
 		}
 		t.turned = true
@@ -175,8 +178,9 @@ func (c *packedCounts) take(of *packedCounts) {
 	}
 }
 
-func (c *packedCounts) of(forward int64) int64 {
+// all is a copy of the counts, by forward.
+func (c *packedCounts) all() map[int64]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.n[forward]
+	return maps.Clone(c.n)
 }

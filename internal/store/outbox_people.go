@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -89,6 +90,9 @@ func (s *Store) packedLetters(ctx context.Context, tx *sql.Tx, list []Letter, id
 		return nil, err
 	}
 	for p := range packs {
+		if errors.Is(p.err, ErrCorrupt) {
+			continue
+		}
 		if p.err != nil {
 			return nil, p.err
 		}

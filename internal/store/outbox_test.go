@@ -29,6 +29,12 @@ func (f *fixture) unpackAll() {
 	must(f.t, f.Store.unpackAll(ctx()))
 }
 
+func (f *fixture) packCount() (n int64) {
+	f.t.Helper()
+	must(f.t, f.reader.QueryRow("SELECT count(*) FROM outbox_packs").Scan(&n))
+	return n
+}
+
 func (f *fixture) turns(name string) []int64 {
 	f.t.Helper()
 	f.unpackAll()

@@ -1,17 +1,22 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 )
 
+// unpackRecords is how many records of sessions are read before an unpacking ends, a few
+// milliseconds: a session that was asked about without end has thousands.
+const unpackRecords = 500
+
 // UnpackOutbox unpacks the oldest packs, until about packMax events were in them, and reports
-// whether there were any. Packs keep a delivery cheap while nothing comes through to a target;
-// whoever sends unpacks what it needs next.
+// whether there were any. Packs keep a delivery cheap; whoever sends unpacks what comes next.
 func (s *Store) UnpackOutbox(ctx context.Context) (bool, error) {
 	return s.unpackTo(ctx, math.MaxInt64)
 }
@@ -21,15 +26,12 @@ func (s *Store) unpackTo(ctx context.Context, last int64) (bool, error) {
 	var found bool
 	err := s.queue.do(ctx, func(t *txn) error {
 		found = false
-		for left := packMax; left > 0; {
-			n, err := t.unpackOldest(last)
-			if err != nil {
+		u := unpacking{txn: t, chains: map[int64][]record{}}
+		for u.events < packMax && u.records < unpackRecords {
+			ok, err := u.oldest(last)
+			if err != nil || !ok {
 				return err
 			}
-			if n == 0 {
-				return nil
-			}
-			left -= n
 			found = true
 		}
 		return nil
@@ -40,29 +42,76 @@ func (s *Store) unpackTo(ctx context.Context, last int64) (bool, error) {
 	return found, nil
 }
 
-// unpackOldest says how many events the oldest pack has held; 0 if there was none, or it begins
-// after last.
-func (t *txn) unpackOldest(last int64) (int, error) {
+// unpacking is the work of one transaction that unpacks.
+type unpacking struct {
+	*txn
+	events, records int
+	chains          map[int64][]record // of the sessions met, as far as they were read
+}
+
+// oldest unpacks the oldest pack that begins up to a sequence, or the first events of it, and
+// reports whether there was one. Nothing is written before all is read: an error that has
+// nothing to do with the file troubles no other operation.
+func (u *unpacking) oldest(last int64) (bool, error) {
+	var seq, lastSession int64
 	var store string
 	var data []byte
-	err := t.lookup("DELETE FROM outbox_packs WHERE seq = (SELECT min(seq) FROM outbox_packs) AND seq <= ? RETURNING store, data",
-		last).Scan(&store, &data)
+	err := u.lookup("SELECT seq, store, last_session, data FROM outbox_packs WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1",
+		u.q.unreadable, last).Scan(&seq, &store, &lastSession, &data)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
+		return false, nil
 	}
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	list, err := unpack(data)
 	if err != nil {
-		return 0, err
+		// It stays for a person: verify names it. What came after it goes on.
+		u.q.unreadable = seq
+		u.q.s.log.Error("events cannot be forwarded, see `moverisd db verify`", "seq", seq, "err", err)
+		return true, nil
 	}
+	bodies := make([][]byte, 0, len(list))
 	for i := range list {
-		if err := t.unpackEvent(store, &list[i]); err != nil {
-			return 0, err
+		if i > 0 && u.records >= unpackRecords {
+			break
+		}
+		body, err := u.body(store, &list[i])
+		if err != nil {
+			return false, err
+		}
+		bodies = append(bodies, body)
+	}
+	if err := u.exec("DELETE FROM outbox_packs WHERE seq = ?", seq); err != nil {
+		return false, err
+	}
+	for i, body := range bodies {
+		if err := u.write(store, &list[i], body); err != nil {
+			return false, err
 		}
 	}
-	return len(list), nil
+	u.events += len(bodies)
+	return true, u.putBack(store, lastSession, list[len(bodies):])
+}
+
+// putBack packs again what there was no time for.
+func (u *unpacking) putBack(store string, lastSession int64, list []packed) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var data []byte
+	for i := range list {
+		data = list[i].append(data)
+	}
+	return u.exec(insertPackSQL, list[0].seq, store, list[0].at, lastSession, data)
+}
+
+// body is what is sent about a packed event.
+func (u *unpacking) body(store string, p *packed) ([]byte, error) {
+	if p.then == nil {
+		return p.body, nil
+	}
+	return u.render(store, p)
 }
 
 // payloadSQL puts the metadata of the session, if it is still there, into what is sent.
@@ -70,21 +119,25 @@ const payloadSQL = `INSERT INTO payloads (seq, store, at_ms, account, session_id
 	CASE WHEN ?8 THEN coalesce((SELECT json_set(?7, '$.data.session.metadata', json(metadata), '$.data.event.metadata', json(metadata))
 		FROM sessions WHERE session_id = ?5 AND account = ?4 AND metadata IS NOT NULL), ?7) ELSE ?7 END`
 
-func (t *txn) unpackEvent(store string, p *packed) error {
-	body := p.body
-	if p.then != nil {
-		var err error
-		if body, err = t.render(store, p); err != nil {
-			return err
-		}
+// write puts an event into the outbox of its forwards.
+func (u *unpacking) write(store string, p *packed, body []byte) error {
+	payload := func(metadata bool) error {
+		return u.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(body), metadata)
 	}
-	if err := t.exec(payloadSQL, p.seq, store, p.at, p.account, packID(p.sessionID), p.change, string(body), p.metadata); err != nil {
+	err := payload(p.metadata)
+	if err != nil && p.metadata && severityOf(err) == harmless {
+		// The result matters more than what was announced with it.
+		u.q.s.log.Error("metadata cannot be forwarded, its event is without them", "session", p.sessionID, "err", err)
+		err = payload(false)
+	}
+	if err != nil {
 		return err
 	}
-	t.packed.add(p.forwards, -1)
+	u.packed.add(p.forwards, -1)
+	u.turned = true
 	for _, f := range p.forwards {
-		t.forwardCounts(f).pending++
-		if err := t.enqueue(f, p.seq, p.session, p.at, false); err != nil {
+		u.forwardCounts(f).pending++
+		if err := u.enqueue(f, p.seq, p.session, p.at, false); err != nil {
 			return err
 		}
 	}
@@ -93,32 +146,33 @@ func (t *txn) unpackEvent(store string, p *packed) error {
 
 // unpackAll unpacks what was packed when it begins, for people who look for an event there.
 func (s *Store) unpackAll(ctx context.Context) error {
-	for n := s.countPacks(ctx); n > 0; n-- {
-		if found, err := s.UnpackOutbox(ctx); err != nil || !found {
+	var last sql.NullInt64
+	if err := s.reader.QueryRowContext(ctx, "SELECT max(seq) FROM outbox_packs").Scan(&last); err != nil {
+		return translate(err)
+	}
+	for more := last.Valid; more; {
+		var err error
+		if more, err = s.unpackTo(ctx, last.Int64); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) countPacks(ctx context.Context) int64 {
-	var n int64
-	// Without the count nothing is unpacked, and the caller finds nothing.
-	_ = s.reader.QueryRowContext(ctx, "SELECT count(*) FROM outbox_packs").Scan(&n)
-	return n
-}
-
-// readPack is a pack read for looking at it.
+// readPack is a pack read for looking at it; err says that what is in it cannot be read.
 type readPack struct {
+	seq    int64
 	store  string
 	events []packed
 	err    error
 }
 
 // readPacks walks the packs that may hold events after a sequence, the oldest first. The walk
-// must be ended before the transaction is used for anything else.
+// must be ended before the transaction is used for anything else. The first value that a walk
+// over a damaged file ends with has an error of the database; where only what is in a pack
+// cannot be read, which is ErrCorrupt, the walk goes on.
 func readPacks(ctx context.Context, tx querier, after int64) (iter.Seq[readPack], error) {
-	rows, err := tx.QueryContext(ctx, `SELECT store, data FROM outbox_packs WHERE seq >=
+	rows, err := tx.QueryContext(ctx, `SELECT seq, store, data FROM outbox_packs WHERE seq >=
 		coalesce((SELECT max(seq) FROM outbox_packs WHERE seq <= ?), 0) ORDER BY seq`, after+1)
 	if err != nil {
 		return nil, err
@@ -128,10 +182,12 @@ func readPacks(ctx context.Context, tx querier, after int64) (iter.Seq[readPack]
 		for rows.Next() {
 			var p readPack
 			var data []byte
-			if p.err = rows.Scan(&p.store, &data); p.err == nil {
-				p.events, p.err = unpack(data)
+			if p.err = rows.Scan(&p.seq, &p.store, &data); p.err != nil {
+				yield(p)
+				return
 			}
-			if !yield(p) || p.err != nil {
+			p.events, p.err = unpack(data)
+			if !yield(p) {
 				return
 			}
 		}
@@ -139,4 +195,36 @@ func readPacks(ctx context.Context, tx querier, after int64) (iter.Seq[readPack]
 			yield(readPack{err: err})
 		}
 	}, nil
+}
+
+// countPacked counts what is packed, when the store is opened. What cannot be read is left out:
+// it must not keep a store from being opened, and whoever meets it later says so.
+func (s *Store) countPacked(ctx context.Context, conn *sql.Conn) {
+	have, err := userVersion(ctx, conn)
+	if err != nil || have < packedApart {
+		return // all that is pending is counted by its forward
+	}
+	packs, err := readPacks(ctx, conn, 0)
+	if err != nil {
+		s.log.Error("what is packed for the outbox cannot be counted", "err", err)
+		return
+	}
+	for p := range packs {
+		if p.err != nil {
+			s.log.Error("what is packed for the outbox cannot be counted whole", "err", p.err)
+		}
+		for _, e := range p.events {
+			s.packed.add(e.forwards, 1)
+		}
+	}
+}
+
+// thenOf cuts a chain to its records up to the newest at the time of an event, or is false where
+// that is not in it.
+func thenOf(recs []record, head int64) ([]record, bool) {
+	i, ok := slices.BinarySearchFunc(recs, head, func(rec record, id int64) int { return cmp.Compare(rec.id, id) })
+	if !ok {
+		return nil, false
+	}
+	return recs[:i+1], true
 }

@@ -126,8 +126,9 @@ func (s *Store) prunable(ctx context.Context, after int64, before time.Time) (id
 	return ids, outboxSeq, translate(rows.Err())
 }
 
-// packedSQL tells whether a pack of the outbox may need a session.
-const packedSQL = "coalesce(outbox_seq, 0) >= (SELECT coalesce(min(seq), 9223372036854775807) FROM outbox_packs)"
+// packedSQL tells whether a pack of the outbox may need a session; what a transaction packs is
+// written at its end, and has sequences from its first on.
+const packedSQL = "coalesce(outbox_seq, 0) >= min(?, (SELECT coalesce(min(seq), 9223372036854775807) FROM outbox_packs))"
 
 // deleteSessions deletes sessions with their records, unless something was heard of them or
 // packed since they were picked.
@@ -137,7 +138,7 @@ func (s *Store) deleteSessions(ctx context.Context, ids []int64, before time.Tim
 		n = 0
 		for _, id := range ids {
 			found, err := t.rows("SELECT "+rowColumns+" FROM sessions WHERE id = ? AND last_observed_at_ms < ? AND "+restsSQL+
-				" AND NOT "+packedSQL, id, before.UnixMilli())
+				" AND NOT "+packedSQL, id, before.UnixMilli(), t.firstEvent)
 			if err != nil {
 				return err
 			}

@@ -49,6 +49,7 @@ type queue struct {
 	nextRecord int64
 	nextSess   int64
 	nextEvent  int64
+	unreadable int64 // newest pack of the outbox that was found unreadable
 
 	commits    atomic.Int64 // number of commits, for tests and metrics
 	lastCommit atomic.Int64 // Unix milliseconds

@@ -50,7 +50,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	conn, err := db.Conn(ctx)
 	if err == nil {
 		defer conn.Close()
-		err = s.loadNames(ctx, conn)
+		if err = s.loadNames(ctx, conn); err == nil {
+			s.countPacked(ctx, conn)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the store %s: %w", path, translate(err)), s.Close())

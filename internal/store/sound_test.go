@@ -77,9 +77,9 @@ func (f *fixture) packsCounted() map[int64]int64 {
 }
 
 func (f *fixture) packsKept() map[int64]int64 {
-	out := map[int64]int64{}
+	out, kept := map[int64]int64{}, f.packed.all()
 	for _, id := range f.forwards.ids {
-		out[id] = f.packed.of(id)
+		out[id] = kept[id]
 	}
 	return out
 }
