@@ -4,7 +4,7 @@
 // The one idea: the store is the queue. An event is put into the outbox in the transaction
 // that writes it, and leaves it in the transaction that records the target's 2xx. In between
 // the store makes the JSON that is sent, once, of the session as it was at the time of the
-// event (store/outbox_pack.go). What lies in this package's memory may be lost at any time: an
+// event (store/outbox_moment.go). What lies in this package's memory may be lost at any time: an
 // event is then sent once more, with the same id and the same JSON. So it arrives at least
 // once, and the id makes it exactly once for a receiver that remembers ids.
 //

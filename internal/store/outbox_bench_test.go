@@ -45,7 +45,7 @@ func BenchmarkApplyForwarded(b *testing.B) {
 }
 
 // BenchmarkUnpack is what an event costs the writer when it is made ready to be sent, beside what
-// its delivery costs, 64 at a time. The JSON is made by package api, and not part of it.
+// its delivery costs, by 64 senders. The JSON is made by package api, and not part of it.
 func BenchmarkUnpack(b *testing.B) {
 	body := []byte(`{"type":"` + strings.Repeat("x", 1200) + `"}`)
 	s, err := Open(context.Background(), Options{Path: filepath.Join(b.TempDir(), "bench.db"), Forwarding: Forwarding{

@@ -275,7 +275,7 @@ func TestPruneInTheSameTransaction(t *testing.T) {
 func TestUnpackLongSessions(t *testing.T) {
 	f := newFixture(t)
 	got := f.remembered()
-	const events, between = 40, 50
+	const events, between = 20, 30
 	for i := range events {
 		f.pass(time.Hour)
 		f.webhook("one", []string{"live", "fake"}[i%2])
@@ -290,7 +290,7 @@ func TestUnpackLongSessions(t *testing.T) {
 		more, err = f.UnpackOutbox(ctx())
 		must(t, err)
 	}
-	if len(got) < events || n < 4 {
+	if len(got) < events || n < 3 {
 		t.Errorf("%d events were unpacked in %d steps", len(got), n)
 	}
 	last := 0
