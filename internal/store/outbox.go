@@ -20,8 +20,9 @@ type Forwarding struct {
 	Forwards []Forward
 	// Render makes the JSON that is sent about an event, from the session as it was then. It
 	// runs when the turn of the event comes near, inside a transaction, which may have to be
-	// done again: it must not block. What was committed stays. Its object begins with "type", and its metadata are null: they are put in later.
-	// It is needed also where Forwards is empty, for what was written before.
+	// done again: it must not block. What was committed stays. Its object begins with "type",
+	// and its metadata are null: they are put in later. It is needed also where Forwards is
+	// empty, for what was written before.
 	Render func(store string, e Event, v View) []byte
 }
 
