@@ -271,40 +271,87 @@ func TestPruneInTheSameTransaction(t *testing.T) {
 	same(t, "due", f.turns("a"), []int64{2})
 }
 
-// Long sessions are unpacked a few records at a time, each record read once, in order.
+// Long sessions are unpacked a few records at a time, each record read once, in order: what
+// there was no time for stays packed.
 func TestUnpackLongSessions(t *testing.T) {
 	f := newFixture(t)
 	got := f.remembered()
-	const events, between = 20, 30
-	for i := range events {
+	for _, id := range []string{"one", "two", "three"} {
 		f.pass(time.Hour)
-		f.webhook("one", []string{"live", "fake"}[i%2])
-		for range between {
+		f.webhook(id, "live")
+		for range unpackRecords {
 			f.pass(time.Second)
-			f.apply(f.heard(verdict.FormSubmitted, "one", []string{"live", "fake"}[i%2], f.now()))
+			f.apply(f.heard(verdict.FormSubmitted, id, "live", f.now()))
 		}
 	}
-	n := 0
-	for more := true; more; n++ {
-		var err error
-		more, err = f.UnpackOutbox(ctx())
+	f.unpackAll()
+	clear(got)
+	f.pass(time.Hour)
+	var heard []Observed // two events for each session, in one pack
+	for _, word := range []string{"fake", "live"} {
+		f.pass(time.Minute)
+		for _, id := range []string{"one", "two", "three"} {
+			heard = append(heard, f.heard(verdict.FormCompleted, id, word, f.now()))
+		}
+	}
+	must(t, f.queue.do(ctx(), func(tx *txn) error {
+		for _, in := range heard {
+			if _, err := tx.apply(in); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	same(t, "packs", f.packCount(), int64(1))
+	f.sound()
+	events := 0
+	for n := 1; ; n++ {
+		more, err := f.UnpackOutbox(ctx())
 		must(t, err)
+		f.sound()
+		if !more {
+			same(t, "events", events, len(heard))
+			break
+		}
+		if len(got) != events+1 {
+			t.Fatalf("step %d has unpacked %d events", n, len(got)-events)
+		}
+		events = len(got)
 	}
-	if len(got) < events || n < 3 {
-		t.Errorf("%d events were unpacked in %d steps", len(got), n)
-	}
-	last := 0
-	for seq := int64(1); seq <= int64(len(got)); seq++ {
-		entries := got[seq].View.Entries
-		if len(entries) < last || len(entries) == 0 {
-			t.Fatalf("event %d has %d entries, the one before %d", seq, len(entries), last)
+	first := f.get("one").Entries[0].Record
+	for seq, r := range got {
+		entries := r.View.Entries
+		if r.Event.SessionID == "one" && entries[0].Record != first {
+			t.Errorf("event %d begins with record %d", seq, entries[0].Record)
 		}
 		for i := 1; i < len(entries); i++ {
 			if entries[i].Record <= entries[i-1].Record {
 				t.Fatalf("event %d: record %d follows %d", seq, entries[i].Record, entries[i-1].Record)
 			}
 		}
-		last = len(entries)
+		if want := unpackRecords + 2; len(entries) != want && len(entries) != want+1 {
+			t.Errorf("event %d has %d entries", seq, len(entries))
+		}
 	}
-	f.sound()
+
+	// In one unpacking a chain is read once, and cut for an older event.
+	u := unpacking{chains: map[int64][]record{}}
+	must(t, f.queue.do(ctx(), func(tx *txn) error {
+		u.txn = tx
+		r, err := tx.find("production", "one")
+		if err != nil {
+			return err
+		}
+		for back := range int64(3) {
+			p := packed{session: r.id, then: momentOf(r, nil)}
+			p.then.head = f.get("one").Entries[unpackRecords+2-int(back)].Record
+			v, err := u.viewThen(&Event{At: f.now()}, &p)
+			if err != nil {
+				return err
+			}
+			same(t, "entries", len(v.Entries), unpackRecords+3-int(back))
+		}
+		return nil
+	}))
+	same(t, "records read", u.records, unpackRecords+3)
 }
