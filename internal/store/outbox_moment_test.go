@@ -1,7 +1,10 @@
 package store
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -354,4 +357,31 @@ func TestUnpackLongSessions(t *testing.T) {
 		return nil
 	}))
 	same(t, "records read", u.records, unpackRecords+3)
+}
+
+// A damaged table of packs keeps nobody from reading the sessions: not a command while the
+// daemon is down, and not a salvage.
+func TestDamagedPacksCanBeOpenedAround(t *testing.T) {
+	f := newFixture(t)
+	f.forwarded("a")
+	f.webhook("one", "live")
+	var page, size int64
+	must(t, f.reader.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox_packs'").Scan(&page))
+	must(t, f.reader.QueryRow("PRAGMA page_size").Scan(&size))
+	must(t, f.Close())
+	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = file.WriteAt(bytes.Repeat([]byte{0xff}, int(size)), (page-1)*size)
+	must(t, errors.Join(err, file.Close()))
+
+	s, err := OpenReadOnly(ctx(), f.path)
+	must(t, err)
+	_, err = s.Get(ctx(), "production", "one", false)
+	must(t, errors.Join(err, s.Close()))
+
+	bad, err := openDamaged(f.path)
+	must(t, err)
+	recs, err := bad.salvageable(ctx(), 1, 10)
+	must(t, errors.Join(err, bad.disconnect()))
+	same(t, "records to salvage", len(recs), 1)
 }
