@@ -65,3 +65,21 @@ func TestFailureIsLoggedOnce(t *testing.T) {
 		t.Errorf("it is told %d times", n)
 	}
 }
+
+// An outbox that cannot be unpacked is tried again after a while, not with each delivery.
+func TestFailingUnpackIsNotTriedWithEachDelivery(t *testing.T) {
+	r, log := newRig(t, "a"), &lines{}
+	out := forwardingOf("a")
+	out.Render = nil
+	r.store.SetForwarding(out)
+	r.fwd = New(Options{Store: r.store, Log: slog.New(slog.NewTextHandler(log, nil))})
+	r.fwd.Configure([]Target{{Name: "a", URL: "http://127.0.0.1:1/", Keys: [][]byte{{1}}}})
+	start := time.Now()
+	for range 200 {
+		r.settle("one")
+	}
+	most := 2 + int(time.Since(start)/recordAgain)
+	if n := log.count("cannot be unpacked"); n < 1 || n > most {
+		t.Errorf("it was tried %d times, at most %d are due", n, most)
+	}
+}
